@@ -1,0 +1,3 @@
+"""Safe reinforcement learning from trajectories, demonstrations and guides."""
+
+__version__ = "0.1.0"

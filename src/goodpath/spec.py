@@ -1,0 +1,24 @@
+"""The sizes and bounds that an environment, a data set and a policy have to share."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shapes and bounds of a task with a flat observation and a box of actions.
+
+    Attributes:
+        name: the environment's id, such as `SafetyPointCircle1-v0`; empty where nothing is known of it.
+        observation_size: length of one observation.
+        action_size: length of one action.
+        action_low: lower bound of every action component.
+        action_high: upper bound of every action component.
+        episode_length: steps after which an episode is truncated.
+    """
+
+    name: str
+    observation_size: int
+    action_size: int
+    episode_length: int
+    action_low: float = -1.0
+    action_high: float = 1.0
