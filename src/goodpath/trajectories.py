@@ -116,7 +116,7 @@ class Dataset:
     @cached_property
     def starts(self) -> Integers:
         """(trajectories,) index of the first step of each trajectory."""
-        return np.concatenate([np.zeros(1, np.int64), self.ends[:-1]])
+        return np.concatenate([np.zeros(1, np.int64), self.ends])[:-1]
 
     @cached_property
     def lengths(self) -> Integers:
@@ -164,8 +164,13 @@ class Dataset:
         Args:
             starts: (n,) first step of each segment; whole trajectories when left out.
             ends: (n,) one past the last step of each segment.
-            parents: (n,) the trajectory that each segment was cut from.
+            parents: (n,) the trajectory that each segment was cut from; found from the starts when left out.
+
+        Raises:
+            GoodpathError: starts are given without ends, or ends without starts.
         """
+        if (starts is None) != (ends is None):
+            raise GoodpathError("segments need both starts and ends, but only one of the two was given.")
         if starts is None or ends is None:
             starts, ends = self.starts, self.ends
         if parents is None:
@@ -186,23 +191,39 @@ class Dataset:
             trajectories: indices, or a mask with one entry for each trajectory.
 
         Raises:
-            GoodpathError: nothing is selected.
+            GoodpathError: nothing is selected, or a trajectory that is not there.
         """
         chosen = np.asarray(trajectories)
         if chosen.dtype == np.bool_:
+            if len(chosen) != len(self):
+                raise GoodpathError(
+                    f"a mask of {len(chosen)} entries cannot select among {len(self)} trajectories."
+                )
             chosen = np.flatnonzero(chosen)
         if len(chosen) == 0:
             raise GoodpathError(
                 f"no trajectory of the {len(self)} in the data set was selected; loosen the selection."
+            )
+        strangers = chosen[(chosen < 0) | (chosen >= len(self))]
+        if len(strangers):
+            raise GoodpathError(
+                f"trajectory {strangers[0]} was selected, but the data set has 0 to {len(self) - 1}."
             )
         steps = np.concatenate([np.arange(self.starts[i], self.ends[i]) for i in chosen])
         return replace(self, **{key: getattr(self, key)[steps] for key in self.KEYS})
 
     @classmethod
     def from_trajectories(cls, trajectories: Sequence[Trajectory], environment: str = "") -> Self:
-        """Joins trajectories into one data set."""
+        """Joins trajectories into one data set; one with neither end flag is taken as cut by time.
+
+        Raises:
+            GoodpathError: there are no trajectories, or one has no steps.
+        """
         if not trajectories:
             raise GoodpathError("a data set needs at least one trajectory.")
+        for index, trajectory in enumerate(trajectories):
+            if len(trajectory) == 0:
+                raise GoodpathError(f"trajectory {index} has no steps; leave it out of the data set.")
         arrays = {
             field.name: np.concatenate([getattr(t, field.name) for t in trajectories]).astype(np.float32)
             for field in fields(Trajectory)

@@ -1,0 +1,1 @@
+"""Data sets on disk: the DSRL file layout, the table of DSRL tasks, downloads."""

@@ -1,0 +1,102 @@
+"""Environments: one batched contract (`vector`), and everything that keeps it, by name."""
+
+import re
+from importlib import import_module
+from typing import NamedTuple
+
+from goodpath.envs.vector import BatchedEnv
+from goodpath.errors import GoodpathError, nearest
+
+__all__ = ["ENVIRONMENTS", "Entry", "canonical", "describe", "make", "names", "register"]
+
+
+class Entry(NamedTuple):
+    """One environment.
+
+    Attributes:
+        factory: `module:attribute` of a function `(name, num_envs, threads) -> BatchedEnv`.
+        summary: one line that says what it is.
+    """
+
+    factory: str
+    summary: str
+
+
+_NAVIGATION = "goodpath.envs.navigation.engine:make"
+
+_TASKS = {
+    "Goal1": "reach goal after goal round 8 hazards; a vase is free of cost",
+    "Goal2": "reach goal after goal round 10 hazards and 10 vases",
+    "Circle1": "run round a circle that reaches beyond two walls",
+    "Circle2": "run round a circle that reaches beyond four walls",
+}
+
+ENVIRONMENTS: dict[str, Entry] = {
+    f"Safety{robot}{task}-v0": Entry(_NAVIGATION, summary)
+    for robot in ("Point", "Car")
+    for task, summary in _TASKS.items()
+}
+
+
+def names() -> list[str]:
+    """The names that `make` knows, in order."""
+    return list(ENVIRONMENTS)
+
+
+def canonical(name: str) -> str:
+    """The name without the decorations that data sets give it.
+
+    `OfflinePointCircle1Gymnasium-v0` and `SafetyPointCircle1Gymnasium-v0` are both `SafetyPointCircle1-v0`.
+
+    Raises:
+        GoodpathError: no environment has that name.
+    """
+    match = re.fullmatch(r"(?:Offline|Safety)(\w+?)(?:Gymnasium)?-v(\d+)", name)
+    plain = f"Safety{match[1]}-v{match[2]}" if match else name
+    for candidate in (name, plain):
+        if candidate in ENVIRONMENTS:
+            return candidate
+    raise GoodpathError(
+        f"there is no environment '{name}'.{nearest(plain, names())} `goodpath envs` lists all of them."
+    )
+
+
+def describe(name: str) -> str:
+    """One line that says what the environment is.
+
+    Raises:
+        GoodpathError: no environment has that name.
+    """
+    return ENVIRONMENTS[canonical(name)].summary
+
+
+def make(name: str, num_envs: int = 1, threads: int | None = None) -> BatchedEnv:
+    """Makes `num_envs` copies of an environment.
+
+    Args:
+        name: one of `names()`, or the id that DSRL data sets give the same task.
+        num_envs: number of copies, stepped together.
+        threads: threads to step them with, where the environment uses threads; chosen for you when left out.
+
+    Raises:
+        GoodpathError: no environment has that name.
+    """
+    name = canonical(name)
+    module, attribute = ENVIRONMENTS[name].factory.split(":")
+    env: BatchedEnv = getattr(import_module(module), attribute)(name, num_envs, threads)
+    return env
+
+
+def register() -> None:
+    """Tells Gymnasium of the navigation tasks, as `goodpath/SafetyPointGoal1-v0` and so on.
+
+    They have no time limit wrapper, because they truncate episodes themselves. Calling it twice does no harm.
+    """
+    import gymnasium
+
+    for name, entry in ENVIRONMENTS.items():
+        identifier = f"goodpath/{name}"
+        if entry.factory == _NAVIGATION and identifier not in gymnasium.registry:
+            gymnasium.register(
+                identifier, "goodpath.envs.gymnasium_env:NavigationGymEnv", kwargs={"name": name}
+            )

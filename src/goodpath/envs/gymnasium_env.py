@@ -1,0 +1,117 @@
+"""The navigation tasks one at a time, behind Gymnasium's interface; `goodpath.envs.register()` names them."""
+
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from goodpath.envs import canonical
+from goodpath.envs.navigation.engine import NavigationEnv
+from goodpath.envs.navigation.tasks import TASKS
+from goodpath.envs.vector import Array, Scene, Shape
+from goodpath.errors import GoodpathError
+
+Image = NDArray[np.uint8]
+
+_PIXELS = 320
+_COLOURS = {
+    "goal": (120, 190, 90),
+    "hazard": (120, 130, 220),
+    "vase": (90, 200, 200),
+    "track": (215, 235, 215),
+    "wall": (235, 190, 90),
+    "agent": (200, 60, 60),
+    "nose": (90, 20, 20),
+}
+_PAPER = (250, 250, 250)
+
+
+class NavigationGymEnv(gymnasium.Env[Array, Array]):
+    """One copy of a navigation task. The cost of a step is `info["cost"]`, its terms are beside it.
+
+    Args:
+        name: a navigation task, such as `SafetyPointGoal1-v0`.
+        render_mode: `rgb_array` draws the arena from above; None draws nothing.
+
+    Raises:
+        GoodpathError: there is no navigation task of that name.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012 (Gymnasium's own form)
+
+    def __init__(self, name: str, render_mode: Literal["rgb_array"] | None = None) -> None:
+        if render_mode not in (None, "rgb_array"):
+            raise GoodpathError(f"render_mode is '{render_mode}'; it must be 'rgb_array' or None.")
+        name = canonical(name)
+        if name not in TASKS:
+            raise GoodpathError(f"'{name}' is no navigation task; make it with goodpath.envs.make.")
+        self.render_mode = render_mode
+        self._env = NavigationEnv(TASKS[name], num_envs=1)
+        sizes = self._env.spec
+        sensors = sizes.observation_size - 16 * len(TASKS[name].lidars)
+        low, high = np.zeros(sizes.observation_size), np.ones(sizes.observation_size)
+        low[:sensors], high[:sensors] = -np.inf, np.inf  # sensors have no bounds, lidars lie in [0, 1]
+        self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float64)
+        self.action_space = gymnasium.spaces.Box(
+            sizes.action_low, sizes.action_high, (sizes.action_size,), dtype=np.float64
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Starts an episode; without a seed the random stream goes on. There are no options."""
+        super().reset(seed=seed)
+        return self._env.reset(seed)[0], {}
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """One step; nothing starts over by itself at the end of an episode."""
+        step = self._env.transition(np.asarray(action)[None])
+        info = {name: values[0].item() for name, values in step.info.items()}
+        return (
+            step.observations[0],
+            float(step.rewards[0]),
+            bool(step.terminated[0]),
+            bool(step.truncated[0]),
+            {"cost": float(step.costs[0])} | info,
+        )
+
+    def render(self) -> Image | None:
+        """(320, 320, 3) the arena from above, where `render_mode` asks for it."""
+        if self.render_mode is None:
+            return None
+        return draw(self._env.scene(0), self._env.positions()[0], self._env.headings()[0])
+
+    def close(self) -> None:
+        """Frees the simulator."""
+        self._env.close()
+
+
+def draw(scene: Scene, position: Array, heading: float) -> Image:
+    """(320, 320, 3) a scene with the agent in it, the y axis pointing up.
+
+    Args:
+        scene: what to draw.
+        position: (2,) of the agent, in metres.
+        heading: of the agent, in radians.
+    """
+    extent = 1.2 * scene.extent
+    ticks = (np.arange(_PIXELS) + 0.5) / _PIXELS * 2.0 * extent - extent
+    x, y = np.meshgrid(ticks, -ticks)
+    image = np.full((_PIXELS, _PIXELS, 3), _PAPER, np.uint8)
+    ahead = (float(position[0] + 0.1 * np.cos(heading)), float(position[1] + 0.1 * np.sin(heading)))
+    agent = (
+        Shape("circle", "agent", (float(position[0]), float(position[1])), 0.1),
+        Shape("box", "nose", ahead, (0.05, 0.05), heading),
+    )
+    for shape in (*scene.shapes, *agent):
+        right, up = x - shape.position[0], y - shape.position[1]
+        if isinstance(shape.size, tuple):
+            cos, sin = np.cos(shape.angle), np.sin(shape.angle)
+            inside = (np.abs(cos * right + sin * up) <= shape.size[0]) & (
+                np.abs(cos * up - sin * right) <= shape.size[1]
+            )
+        else:
+            inside = right**2 + up**2 <= shape.size**2
+        image[inside] = _COLOURS[shape.role]
+    return image

@@ -1,0 +1,30 @@
+"""One file per method. The table below is all that `--help` needs; a method is imported when it is used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from goodpath.errors import GoodpathError, nearest
+
+if TYPE_CHECKING:
+    from goodpath.methods.contract import OfflineMethod
+
+# name -> (module:attribute, what it is)
+METHODS: dict[str, tuple[str, str]] = {
+    "bc": ("goodpath.methods.bc:BC", "behaviour cloning of all data"),
+    "bc-safe": ("goodpath.methods.bc:BC_SAFE", "behaviour cloning of the trajectories within the cost limit"),
+    "trac": ("goodpath.methods.trac:TRAC", "trajectory classification, offline (arXiv 2412.15429)"),
+}
+
+
+def find(name: str) -> "OfflineMethod":
+    """The method of that name.
+
+    Raises:
+        GoodpathError: there is no such method.
+    """
+    if name not in METHODS:
+        known = ", ".join(METHODS)
+        raise GoodpathError(f"there is no method '{name}'; there are {known}.{nearest(name, list(METHODS))}")
+    module, attribute = METHODS[name][0].split(":")
+    method: OfflineMethod = getattr(import_module(module), attribute)
+    return method

@@ -1,0 +1,134 @@
+"""What a method is: a configuration, a state, and pure functions between them.
+
+A method knows no file, environment, logger or command line. `training/offline.py` compiles its updates,
+many steps and all seeds in one program; `training/loop.py` logs, evaluates and saves.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import equinox as eqx
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from goodpath.policies import Policy
+from goodpath.spec import Spec
+from goodpath.trajectories import Dataset
+
+Metrics = dict[str, Array]
+Batch = dict[str, Any]
+
+
+class Data(eqx.Module):
+    """The data set on the device, shared by all seeds, and what one seed has derived from it.
+
+    Attributes:
+        observations: (N, observation).
+        actions: (N, action).
+        longest: steps of the longest trajectory.
+        derived: whatever a phase's `derive` gave, such as reference log-probabilities; None before.
+    """
+
+    observations: Array
+    actions: Array
+    longest: int = eqx.field(static=True)
+    derived: Any = None
+
+
+class Source(Protocol):
+    """What one seed learns from: chosen once from the data, then batches as a pure function of the step.
+
+    Attributes:
+        summary: figures about the choice, for the log: how many pieces are desirable, ...
+    """
+
+    summary: dict[str, float]
+
+    def batch(self, phase: str, step: int) -> Batch:
+        """NumPy arrays of update `step` (counted from 0 over all phases); their shapes never change."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one kind of update.
+
+    Attributes:
+        name: for the log and for `Source.batch`.
+        steps: number of updates.
+        update: (config, state, data, batch) -> (state, metrics); pure.
+        enter: (config, state) -> state, applied once before the first update.
+        derive: (config, state, data) -> anything that stays fixed during the phase, kept in `Data.derived`.
+    """
+
+    name: str
+    steps: int
+    update: Callable[[Any, Any, Data, dict[str, Array]], tuple[Any, Metrics]]
+    enter: Callable[[Any, Any], Any] | None = None
+    derive: Callable[[Any, Any, Data], Any] | None = None
+
+
+@dataclass(frozen=True)
+class OfflineMethod:
+    """A method that learns from a fixed data set.
+
+    Attributes:
+        name: as on the command line.
+        title: one line for lists.
+        config: the dataclass of its options; it has at least `steps`.
+        presets: name -> options; `default` is what is used when nothing is said.
+        prepare: (config, dataset, cost limit, seed) -> what that seed learns from.
+        init: (config, spec, key) -> state with everything that changes in training, as one pytree.
+        phases: config -> the phases in order; their steps add up to `config.steps`.
+        policy: state -> policy.
+        document: the method's own page: what `goodpath explain` prints.
+    """
+
+    name: str
+    title: str
+    config: type
+    presets: Mapping[str, Any]
+    prepare: Callable[[Any, Dataset, float, int], Source]
+    init: Callable[[Any, Spec, Array], eqx.Module]
+    phases: Callable[[Any], tuple[Phase, ...]]
+    policy: Callable[[Any], Policy]
+    document: str
+
+
+class Shuffle:
+    """Indices of batches, epoch after epoch, as a pure function of the step: nothing to save, nothing to lose.
+
+    An epoch is one permutation of all items, cut into batches; the last batch of it may be short. With several
+    streams, an epoch is that many independent permutations whose batches take turns, as with several workers
+    of a data loader.
+
+    Args:
+        items: number of items.
+        batch_size: items in a batch.
+        seed: words that determine the permutations.
+        streams: see above.
+    """
+
+    def __init__(self, items: int, batch_size: int, seed: tuple[int, ...], streams: int = 1) -> None:
+        self.items, self.batch_size, self.seed, self.streams = items, batch_size, seed, streams
+        self._slices = -(-items // batch_size)
+        self._epoch = -1
+        self._permutations: list[NDArray[np.int64]] = []
+
+    def __call__(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Indices (batch,) of the step's items and a mask (batch,) that is zero where the batch is short."""
+        epoch, position = divmod(step, self._slices * self.streams)
+        if epoch != self._epoch:
+            self._permutations = [
+                np.random.default_rng([*self.seed, epoch, stream]).permutation(self.items)
+                for stream in range(self.streams)
+            ]
+            self._epoch = epoch
+        first = position // self.streams * self.batch_size
+        chosen = self._permutations[position % self.streams][first : first + self.batch_size]
+        indices = np.zeros(self.batch_size, np.int64)
+        mask = np.zeros(self.batch_size, np.float32)
+        indices[: len(chosen)] = chosen
+        mask[: len(chosen)] = 1.0
+        return indices, mask

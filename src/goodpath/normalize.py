@@ -1,0 +1,68 @@
+"""Observation normalisation that leaves no trace: learnt from the data, folded into the policy's first layer."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from goodpath.policies import Policy
+from goodpath.trajectories import Doubles, Floats
+
+Kind = Literal["none", "scale", "whiten"]
+AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
+
+_FLOOR = 1e-3  # of the mean variance: directions that vary less are taken for noise and not blown up further
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """The affine map x -> (x - mean) @ matrix.
+
+    Attributes:
+        mean: (observation,).
+        matrix: (observation, observation).
+    """
+
+    mean: Doubles
+    matrix: Doubles
+
+    def __call__(self, observations: Floats) -> Floats:
+        """Maps (N, observation) observations."""
+        return ((observations - self.mean) @ self.matrix).astype(np.float32)
+
+    def fold(self, policy: AnyPolicy) -> AnyPolicy:
+        """A policy for plain observations that acts as `policy` does on normalised ones."""
+        network = policy.network
+        weight, bias = network.weights[0], network.biases[0]
+        matrix = jnp.asarray(self.matrix, jnp.float32)
+        folded = matrix @ weight
+        shifted = bias - jnp.asarray(self.mean @ self.matrix, jnp.float32) @ weight
+        first = replace(
+            network, weights=(folded, *network.weights[1:]), biases=(shifted, *network.biases[1:])
+        )
+        return eqx.tree_at(lambda tree: tree.network, policy, first)
+
+
+def normalizer(kind: Kind, observations: Floats) -> Normalizer:
+    """The normaliser of a data set.
+
+    `scale` divides every component by its standard deviation. `whiten` also turns the axes, so that every
+    direction has the same variance: what a lidar tells about distance hides in a direction that hardly varies.
+
+    Args:
+        kind: `none` leaves observations as they are.
+        observations: (N, observation).
+    """
+    size = observations.shape[1]
+    if kind == "none":
+        return Normalizer(np.zeros(size), np.eye(size))
+    mean = observations.mean(axis=0, dtype=np.float64)
+    centred = observations - mean
+    covariance = centred.T @ centred / len(observations)
+    if kind == "scale":
+        covariance = np.diag(np.diag(covariance))
+    variances, axes = np.linalg.eigh(covariance)
+    floor = max(_FLOOR * variances.mean(), 1e-12)
+    return Normalizer(mean, (axes / np.sqrt(np.maximum(variances, floor))) @ axes.T)

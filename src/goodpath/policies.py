@@ -1,0 +1,205 @@
+"""Policies: pytrees that map observations to actions, saved and used without the method that made them."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import ArrayLike, NDArray
+
+from goodpath.errors import GoodpathError
+from goodpath.files import replacing
+from goodpath.networks import MLP
+from goodpath.spec import Spec
+
+FORMAT = "goodpath-policy"
+_EDGE = 1e-5  # actions are kept this far inside the bounds before the inverse of tanh
+
+
+class Policy(Protocol):
+    """What every policy can do. Arrays may be NumPy or JAX; a single observation needs no batch axis."""
+
+    network: MLP
+    low: float
+    high: float
+
+    def __call__(self, observations: Array, key: Array | None = None) -> Array:
+        """Actions (..., action) for (..., observation): a sample with `key`, the most likely ones without."""
+
+    def log_prob(self, observations: Array, actions: Array, key: Array | None = None) -> Array:
+        """Log-probability (...,) of (..., action) actions; `key` switches the network's dropout on."""
+
+
+class DeterministicPolicy(eqx.Module):
+    """Tanh of a network, stretched to the bounds of the actions.
+
+    Its `log_prob` is minus the squared distance to the action in units of half the range, summed over the
+    components: a Gaussian of variance 1/2 around the output, up to a constant (as in TraC's released code).
+
+    Attributes:
+        network: observations to action_size numbers.
+        low: lower bound of the actions.
+        high: upper bound of the actions.
+    """
+
+    network: MLP
+    low: float = eqx.field(static=True)
+    high: float = eqx.field(static=True)
+
+    def __call__(self, observations: Array, key: Array | None = None) -> Array:
+        """See `Policy`; `key` makes no difference."""
+        return _stretch(jnp.tanh(self.network(observations)), self)
+
+    def log_prob(self, observations: Array, actions: Array, key: Array | None = None) -> Array:
+        """See `Policy`."""
+        difference = jnp.tanh(self.network(observations, key)) - _shrink(actions, self)
+        return -jnp.sum(difference**2, axis=-1)
+
+
+class SquashedGaussianPolicy(eqx.Module):
+    """Tanh of a Gaussian whose mean and log standard deviation a network gives, stretched to the bounds.
+
+    Attributes:
+        network: observations to 2 * action_size numbers: means, then log standard deviations.
+        low: lower bound of the actions.
+        high: upper bound of the actions.
+    """
+
+    network: MLP
+    low: float = eqx.field(static=True)
+    high: float = eqx.field(static=True)
+
+    def _moments(self, observations: Array, key: Array | None) -> tuple[Array, Array]:
+        mean, log_std = jnp.split(self.network(observations, key), 2, axis=-1)
+        # A smooth clip to [-5, 2]: densities stay finite, gradients never vanish abruptly.
+        return mean, -1.5 + 3.5 * jnp.tanh(log_std / 3.5)
+
+    def __call__(self, observations: Array, key: Array | None = None) -> Array:
+        """See `Policy`."""
+        mean, log_std = self._moments(observations, None)
+        noise = 0.0 if key is None else jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        return _stretch(jnp.tanh(mean + noise), self)
+
+    def log_prob(self, observations: Array, actions: Array, key: Array | None = None) -> Array:
+        """See `Policy`; actions on the bounds are moved inside by 1e-5 of the half range."""
+        mean, log_std = self._moments(observations, key)
+        squashed = jnp.clip(_shrink(actions, self), -1 + _EDGE, 1 - _EDGE)
+        standard = (jnp.arctanh(squashed) - mean) * jnp.exp(-log_std)
+        gaussian = -0.5 * standard**2 - log_std - 0.5 * np.log(2 * np.pi)
+        volume = jnp.log1p(-(squashed**2)) + np.log((self.high - self.low) / 2)
+        return jnp.sum(gaussian - volume, axis=-1)
+
+
+def _stretch(unit: Array, policy: Policy) -> Array:
+    return policy.low + (unit + 1) * ((policy.high - policy.low) / 2)
+
+
+def _shrink(actions: Array, policy: Policy) -> Array:
+    return (actions - policy.low) * (2 / (policy.high - policy.low)) - 1
+
+
+KINDS: dict[str, type[DeterministicPolicy] | type[SquashedGaussianPolicy]] = {
+    "deterministic": DeterministicPolicy,
+    "squashed-gaussian": SquashedGaussianPolicy,
+}
+
+
+@eqx.filter_jit
+def _forward(policy: Policy, observations: Array) -> Array:
+    return policy(observations)
+
+
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """A policy with the task it is for: what a run leaves behind, and what `goodpath.load_policy` gives.
+
+    Attributes:
+        policy: the policy itself, a pytree.
+        spec: sizes and bounds it was trained for.
+        about: where it comes from: method, seed, cost limit, steps, ...
+    """
+
+    policy: Policy
+    spec: Spec
+    about: dict[str, Any]
+
+    def __call__(self, observations: ArrayLike) -> NDArray[np.float32]:
+        """Most likely actions for one (observation,) or many (batch, observation) observations, as NumPy.
+
+        Raises:
+            GoodpathError: the observations have another length, or hold NaN or infinity.
+        """
+        array = np.asarray(observations, np.float32)
+        if array.ndim not in (1, 2) or array.shape[-1] != self.spec.observation_size:
+            raise GoodpathError(
+                f"the policy for {self.spec.name or 'its task'} takes observations of length "
+                f"{self.spec.observation_size}, got shape {array.shape}."
+            )
+        if not np.isfinite(array).all():
+            raise GoodpathError(
+                "an observation holds NaN or infinity; mend the sensor before asking for actions."
+            )
+        return np.asarray(_forward(self.policy, jnp.asarray(array)))
+
+    def save(self, path: str | Path) -> None:
+        """Writes the policy as one `.npz` file without pickles: arrays, and a JSON header that explains them."""
+        network = self.policy.network
+        kind = next(name for name, cls in KINDS.items() if isinstance(self.policy, cls))
+        header = {
+            "format": FORMAT,
+            "version": 1,
+            "kind": kind,
+            "spec": asdict(self.spec),
+            "about": self.about,
+        }
+        arrays = {f"weight_{i}": np.asarray(w) for i, w in enumerate(network.weights)}
+        arrays |= {f"bias_{i}": np.asarray(b) for i, b in enumerate(network.biases)}
+        with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                allow_pickle=False,
+                header=np.frombuffer(json.dumps(header).encode(), np.uint8),
+                **arrays,
+            )
+
+
+def load_policy(path: str | Path) -> TrainedPolicy:
+    """Reads a policy written by `TrainedPolicy.save`. Loading never runs code from the file.
+
+    Raises:
+        GoodpathError: the file is missing, damaged or not a policy.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise GoodpathError(f"no policy at {path}; a run keeps its policies in its folder `policies`.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes())
+            if header["format"] != FORMAT or header["version"] != 1:
+                raise KeyError(FORMAT)
+            layers = sum(name.startswith("weight_") for name in file.files)
+            network = MLP(
+                tuple(jnp.asarray(file[f"weight_{i}"]) for i in range(layers)),
+                tuple(jnp.asarray(file[f"bias_{i}"]) for i in range(layers)),
+            )
+        spec = Spec(**header["spec"])
+        policy = KINDS[header["kind"]](network, spec.action_low, spec.action_high)
+    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+        raise GoodpathError(f"{path} is not a policy of goodpath, or is damaged ({error}).") from None
+    return TrainedPolicy(policy, spec, header["about"])
+
+
+def parameters_sha256(policy: Policy) -> str:
+    """SHA-256 of all parameters, bit by bit: two policies are equal exactly when their hashes are."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(policy):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Statistics of evaluation episodes, figures, and the one-page report on finished runs."""

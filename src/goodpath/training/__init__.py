@@ -1,0 +1,1 @@
+"""Where method, data, environment, log and checkpoint meet, and nowhere else."""

@@ -1,0 +1,449 @@
+"""A run: one method, one data set, one task, several seeds, in a folder of its own.
+
+The folder holds `config.json` (all that is needed to go on), `metrics.jsonl`, `checkpoints/`, `policies/`,
+`result.json`, and for the report `data.json` and `paths.json`.
+"""
+
+import importlib.metadata
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import goodpath
+from goodpath import envs, methods
+from goodpath.data import dsrl, hdf5
+from goodpath.envs.vector import BatchedEnv
+from goodpath.errors import GoodpathError, nearest
+from goodpath.files import read_json, sha256, write_json
+from goodpath.methods.contract import OfflineMethod
+from goodpath.policies import Policy, TrainedPolicy, load_policy, parameters_sha256
+from goodpath.reports.statistics import summarize
+from goodpath.spec import Spec
+from goodpath.training import evaluate as evaluation
+from goodpath.training.loop import Schedule, train_loop
+from goodpath.training.offline import OfflineProgram
+from goodpath.trajectories import Dataset
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that determines a run; `config.json` is this, written out.
+
+    Attributes:
+        method: name of the method.
+        preset: where the options started from.
+        options: every option of the method.
+        data: path of the data file.
+        data_sha256: of its bytes.
+        environment: task that evaluates the policy; empty to train without a simulator.
+        cost_limit: limit on the episode cost.
+        seeds: one policy is trained for each.
+        schedule: how often to log, evaluate and save.
+        command: what the person typed.
+    """
+
+    method: str
+    preset: str
+    options: dict[str, Any]
+    data: str
+    data_sha256: str
+    environment: str
+    cost_limit: float
+    seeds: tuple[int, ...]
+    schedule: Schedule = field(default_factory=Schedule)
+    command: str = ""
+
+    def config(self) -> Any:
+        """The method's configuration."""
+        return make_config(methods.find(self.method), self.preset, self.options)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it is.
+        result: what `result.json` says.
+    """
+
+    folder: Path
+    result: dict[str, Any]
+
+    def policy(self, seed: int | None = None) -> TrainedPolicy:
+        """The policy of one seed, the first when left out."""
+        seeds = [entry["seed"] for entry in self.result["seeds"]]
+        chosen = seeds[0] if seed is None else seed
+        if chosen not in seeds:
+            raise GoodpathError(f"{self.folder} has no seed {chosen}; it has {seeds}.")
+        return load_policy(_policy_path(self.folder, chosen))
+
+
+def make_config(method: OfflineMethod, preset: str, options: dict[str, Any]) -> Any:
+    """The method's configuration: a preset with some options changed.
+
+    Raises:
+        GoodpathError: there is no such preset or option.
+    """
+    if preset not in method.presets:
+        known = list(method.presets)
+        raise GoodpathError(
+            f"{method.name} has no preset '{preset}'; it has {', '.join(known)}.{nearest(preset, known)}"
+        )
+    base = method.presets[preset]
+    for name in options:
+        if name not in asdict(base):
+            raise GoodpathError(f"{method.name} has no option '{name}'.{nearest(name, list(asdict(base)))}")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    return replace(base, **values)
+
+
+def train(
+    method: str,
+    data: str | Path | Dataset,
+    *,
+    env: str = "",
+    cost_limit: float,
+    seeds: Sequence[int] = (0,),
+    out: str | Path | None = None,
+    preset: str = "default",
+    options: dict[str, Any] | None = None,
+    schedule: Schedule | None = None,
+    quiet: bool = False,
+    command: str = "",
+) -> Run:
+    """Trains a method on a data set and evaluates the policies.
+
+    Args:
+        method: name of the method, such as `trac`; `goodpath methods` lists them.
+        data: an HDF5 file in DSRL layout, or a data set, which is then saved into the run's folder.
+        env: task that evaluates the policies; without one nothing is simulated and the result holds no scores.
+        cost_limit: limit on the undiscounted cost of an episode.
+        seeds: one policy is trained for each.
+        out: folder of the run; `runs/<method>-<task>-<time>` when left out.
+        preset: named options of the method.
+        options: options of the method that differ from the preset.
+        schedule: how often to log, evaluate and save.
+        quiet: show no progress.
+        command: what to name as the run's origin.
+
+    Raises:
+        GoodpathError: bad input, or a loss that became NaN or infinite.
+    """
+    chosen = methods.find(method)
+    config = make_config(chosen, preset, options or {})
+    if not np.isfinite(cost_limit) or cost_limit < 0:
+        raise GoodpathError(f"the cost limit is {cost_limit}, but it has to be a number of at least 0.")
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise GoodpathError(
+            f"the seeds are {list(seeds)}, but they have to be different numbers of at least 0."
+        )
+    environment = envs.canonical(env) if env else ""
+    folder = Path(out) if out is not None else _new_folder(method, environment)
+    if (folder / "config.json").exists():
+        raise GoodpathError(
+            f"{folder} already holds a run; resume it with `goodpath train --resume {folder}` or choose another --out."
+        )
+    path = Path(data) if not isinstance(data, Dataset) else folder / "data.hdf5"
+    if isinstance(data, Dataset):
+        hdf5.save(data, path)
+    dataset = hdf5.load(path, _spec_of(environment))
+    job = Job(
+        method,
+        preset,
+        asdict(config),
+        str(path.resolve()),
+        sha256(path),
+        environment,
+        float(cost_limit),
+        tuple(int(seed) for seed in seeds),
+        schedule or Schedule(),
+        command,
+    )
+    # Everything that can be wrong with the input shows before the folder exists.
+    program = _program(job, dataset)
+    write_json(folder / "config.json", {"schema": SCHEMA, **asdict(job), "steps": program.total_steps})
+    return _execute(job, program, dataset, folder, quiet)
+
+
+def resume(folder: str | Path, quiet: bool = False) -> Run:
+    """Goes on with an interrupted run; the parameters end up bit for bit as if it had never stopped.
+
+    Raises:
+        GoodpathError: the folder holds no run, or its data file changed.
+    """
+    folder = Path(folder)
+    job = load_job(folder)
+    path = Path(job.data)
+    if not path.is_file():
+        raise GoodpathError(f"the run's data file {path} is gone; put it back to resume.")
+    if sha256(path) != job.data_sha256:
+        raise GoodpathError(
+            f"{path} is not the file the run began with; put that one back, or start a new run."
+        )
+    dataset = hdf5.load(path, _spec_of(job.environment))
+    return _execute(job, _program(job, dataset), dataset, folder, quiet)
+
+
+def evaluate(
+    path: str | Path | TrainedPolicy,
+    env: str = "",
+    episodes: int = 20,
+    cost_limit: float | None = None,
+    seed: int = evaluation.EVALUATION_SEED,
+    stochastic: bool = False,
+) -> dict[str, Any]:
+    """Runs seeded episodes of trained policies; the same arguments give the same numbers.
+
+    Args:
+        path: a run folder, a policy file, or a policy.
+        env: task; the one the policies were trained for when left out.
+        episodes: episodes of each policy.
+        cost_limit: what costs are held against; the training limit when left out.
+        seed: episode e starts from `seed + e`.
+        stochastic: sample actions instead of taking the most likely ones.
+
+    Returns:
+        `seeds`, `summary` and both limits, as in `result.json`.
+
+    Raises:
+        GoodpathError: no policy, no task, or a task of other sizes.
+    """
+    policies = [path] if isinstance(path, TrainedPolicy) else find_policies(path)
+    trained_limit = float(policies[0].about.get("cost_limit", 0.0))
+    limit = trained_limit if cost_limit is None else cost_limit
+    task = envs.canonical(env or policies[0].spec.name)
+    if episodes < 1:
+        raise GoodpathError(f"{episodes} episodes were asked for; evaluate at least one.")
+    simulator = envs.make(task, len(policies) * episodes)
+    try:
+        spec, trained = simulator.spec, policies[0].spec
+        if (spec.observation_size, spec.action_size) != (trained.observation_size, trained.action_size):
+            raise GoodpathError(
+                f"{task} has observations of length {spec.observation_size} and actions of length "
+                f"{spec.action_size}, but the policy was trained for {trained.observation_size} and "
+                f"{trained.action_size} ({trained.name or 'unknown task'})."
+            )
+        stacked = evaluation.stack(policies)
+        result = evaluation.evaluate(stacked, simulator, episodes, seed, stochastic=stochastic)
+    finally:
+        simulator.close()
+    return {
+        "environment": task,
+        "cost_limit": trained_limit,
+        "evaluation_cost_limit": limit,
+        "stochastic": stochastic,
+        "seeds": [
+            {"seed": policy.about.get("seed", index), **seed_scores(result, index, limit, task)}
+            for index, policy in enumerate(policies)
+        ],
+        "summary": summarize(result.returns.tolist(), result.costs.tolist(), limit, task),
+        "versions": versions(),
+    }
+
+
+def find_policies(path: str | Path) -> list[TrainedPolicy]:
+    """The policies of a run folder in order of their seeds, or the one in a policy file.
+
+    Raises:
+        GoodpathError: there is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [load_policy(path)]
+    files = sorted((path / "policies").glob("seed-*.npz"), key=lambda file: int(file.stem.removeprefix("seed-")))
+    if not files:
+        raise GoodpathError(
+            f"there is no policy in {path}; give a policy file or the folder of a finished run "
+            f"(an unfinished one goes on with `goodpath train --resume {path}`)."
+        )
+    return [load_policy(file) for file in files]
+
+
+def load_job(folder: Path) -> Job:
+    """What `config.json` of a run folder says.
+
+    Raises:
+        GoodpathError: there is no run in the folder.
+    """
+    values = read_json(folder / "config.json")
+    try:
+        if values.pop("schema") != SCHEMA:
+            raise KeyError("schema")
+        values.pop("steps")
+        values["schedule"] = Schedule(**values["schedule"])
+        values["seeds"] = tuple(values["seeds"])
+        return Job(**values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise GoodpathError(
+            f"{folder / 'config.json'} was not written by this version of goodpath ({error}); start a new run."
+        ) from None
+
+
+def _program(job: Job, dataset: Dataset) -> OfflineProgram:
+    spec = _spec_of(job.environment) or Spec(
+        dataset.environment, dataset.observation_size, dataset.action_size, int(dataset.lengths.max())
+    )
+    return OfflineProgram(methods.find(job.method), job.config(), dataset, spec, job.cost_limit, job.seeds)
+
+
+def _execute(job: Job, program: OfflineProgram, dataset: Dataset, folder: Path, quiet: bool) -> Run:
+    outcomes = dataset.outcomes()
+    write_json(
+        folder / "data.json",
+        {
+            "path": Path(job.data).name,
+            "sha256": job.data_sha256,
+            "environment": dataset.environment,
+            "trajectories": len(dataset),
+            "steps": dataset.num_steps,
+            "returns": [round(float(x), 6) for x in outcomes.returns],
+            "costs": [round(float(x), 6) for x in outcomes.costs],
+        },
+    )
+    schedule, number = job.schedule, len(job.seeds)
+    env: BatchedEnv | None = None
+    try:
+        if job.environment:
+            env = envs.make(job.environment, number * schedule.episodes)
+
+        def look(policies: Policy) -> evaluation.Evaluation | None:
+            return None if env is None else evaluation.evaluate(policies, env, schedule.episodes)
+
+        seconds = train_loop(program, folder, schedule, look, job.cost_limit, quiet)
+        final = None
+        if env is not None:
+            final_env = envs.make(job.environment, number * schedule.final_episodes)
+            try:
+                final = evaluation.evaluate(
+                    program.policies(), final_env, schedule.final_episodes, draw=schedule.drawn
+                )
+            finally:
+                final_env.close()
+    finally:
+        if env is not None:
+            env.close()
+    for index, seed in enumerate(job.seeds):
+        about = {
+            "method": job.method,
+            "preset": job.preset,
+            "seed": seed,
+            "cost_limit": job.cost_limit,
+            "steps": program.step,
+            "goodpath": goodpath.__version__,
+        }
+        TrainedPolicy(program.policy(index), program.spec, about).save(_policy_path(folder, seed))
+    result = _result(job, program, final, seconds)
+    if final is not None:
+        write_paths(folder, final, job.seeds)
+    write_json(folder / "result.json", result)
+    return Run(folder, result)
+
+
+def _result(
+    job: Job, program: OfflineProgram, final: evaluation.Evaluation | None, seconds: float
+) -> dict[str, Any]:
+    seeds = []
+    for index, seed in enumerate(job.seeds):
+        entry: dict[str, Any] = {"seed": seed, "cost_limit": job.cost_limit}
+        if final is not None:
+            entry |= seed_scores(final, index, job.cost_limit, job.environment)
+        entry |= {
+            "gradient_steps": program.step,
+            "training_environment_steps": 0,
+            "seconds": seconds,
+            "throughput": program.step / max(seconds, 1e-9),
+            "parameters_sha256": parameters_sha256(program.policy(index)),
+            "learned_from": program.sources[index].summary,
+        }
+        seeds.append(entry)
+    summary = (
+        None if final is None else summarize(final.returns.tolist(), final.costs.tolist(), job.cost_limit, job.environment)
+    )
+    return {
+        "schema": SCHEMA,
+        "goodpath": goodpath.__version__,
+        "method": job.method,
+        "preset": job.preset,
+        "environment": job.environment,
+        "cost_limit": job.cost_limit,
+        "evaluation_cost_limit": job.cost_limit,
+        "steps": program.step,
+        "command": job.command,
+        "seeds": seeds,
+        "summary": summary,
+        "versions": versions(),
+    }
+
+
+def seed_scores(result: evaluation.Evaluation, index: int, cost_limit: float, task: str) -> dict[str, Any]:
+    """What `result.json` says of one policy's episodes."""
+    returns, costs = result.returns[index], result.costs[index]
+    constants = dsrl.guess(task)
+    mean = float(returns.mean())
+    return {
+        "return": mean,
+        "cost": float(costs.mean()),
+        "normalized_return": None if constants is None else dsrl.normalized_return(constants, mean),
+        "normalized_cost": dsrl.normalized_cost(float(costs.mean()), cost_limit),
+        "episodes": len(returns),
+        "violations": int(np.sum(costs > cost_limit)),
+        "environment_steps": int(result.lengths[index].sum()),
+        "episode_returns": [float(x) for x in returns],
+        "episode_costs": [float(x) for x in costs],
+    }
+
+
+def write_paths(folder: Path, result: evaluation.Evaluation, seeds: Sequence[int]) -> None:
+    """Writes the recorded episodes for the report."""
+    episodes = [{"seed": seeds[path["policy"]], **path} for path in result.paths]
+    if episodes:
+        write_json(folder / "paths.json", {"episodes": episodes})
+
+
+def versions() -> dict[str, str]:
+    """Versions of all that numbers depend on."""
+    packages = ("jax", "jaxlib", "numpy", "equinox", "optax", "mujoco", "gymnasium")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {
+        "goodpath": goodpath.__version__,
+        "python": platform.python_version(),
+        **found,
+        "device": jax.devices()[0].device_kind,
+        "system": f"{sys.platform}-{platform.machine()}",
+    }
+
+
+def _policy_path(folder: Path, seed: int) -> Path:
+    return folder / "policies" / f"seed-{seed}.npz"
+
+
+def _spec_of(environment: str) -> Spec | None:
+    if not environment:
+        return None
+    env = envs.make(environment, 1)
+    try:
+        return env.spec
+    finally:
+        env.close()
+
+
+def _new_folder(method: str, environment: str) -> Path:
+    task = environment or "data"
+    return Path("runs") / f"{method}-{task}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """All lines of a run's log."""
+    with (folder / "metrics.jsonl").open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]

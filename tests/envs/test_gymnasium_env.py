@@ -1,0 +1,69 @@
+"""The single environment behind Gymnasium's interface."""
+
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from goodpath import envs
+from goodpath.envs.gymnasium_env import NavigationGymEnv
+from goodpath.envs.navigation.tasks import TASKS
+from goodpath.errors import GoodpathError
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_gymnasium_finds_nothing_to_complain_about(name):
+    envs.register()
+    envs.register()
+    env = gymnasium.make(f"goodpath/{name}", render_mode="rgb_array").unwrapped
+    with warnings.catch_warnings():
+        # Sensors have no bounds; Gymnasium's advice against that is the only thing it may say.
+        warnings.filterwarnings(
+            "ignore", message=".*A Box observation space (min|max)imum value is -?infinity.*"
+        )
+        check_env(env)
+    env.close()
+
+
+def test_it_is_the_batched_environment():
+    env, batch = NavigationGymEnv("SafetyPointGoal1-v0"), envs.make("SafetyPointGoal1-v0")
+    observation, info = env.reset(seed=3)
+    assert info == {}
+    np.testing.assert_array_equal(observation, batch.reset(3)[0])
+    for action in np.random.default_rng(0).uniform(-1, 1, (20, 2)):
+        observation, reward, terminated, truncated, info = env.step(action)
+        step = batch.step(action[None])
+        np.testing.assert_array_equal(observation, step.observations[0])
+        assert (reward, terminated, truncated) == (step.rewards[0], False, False)
+        assert info == {"cost": step.costs[0]} | {key: value[0] for key, value in step.info.items()}
+        assert {type(value) for value in info.values()} == {float, bool}
+        assert observation in env.observation_space
+
+
+def test_an_episode_ends_with_its_time_limit():
+    env = NavigationGymEnv("SafetyPointCircle1-v0")
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(2))[3] for _ in range(500)]
+    assert ends == [False] * 499 + [True]
+
+
+def test_the_picture_shows_the_agent_and_what_is_round_it():
+    env = NavigationGymEnv("SafetyPointGoal1-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    image = env.render()
+    assert image.shape == (320, 320, 3)
+    assert image.dtype == np.uint8
+    x, y = env._env.positions()[0]
+    column, row = (int((value + 1.8) / 3.6 * 320) for value in (x, -y))
+    np.testing.assert_array_equal(image[row, column], (200, 60, 60))
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) == 6  # paper, goal, hazards, vase, agent and its nose
+    assert NavigationGymEnv("SafetyPointGoal1-v0").render() is None
+
+
+def test_bad_requests_are_named():
+    with pytest.raises(GoodpathError, match="Did you mean"):
+        NavigationGymEnv("SafetyPointGoal9-v0")
+    with pytest.raises(GoodpathError, match="render_mode is 'human'"):
+        NavigationGymEnv("SafetyPointGoal1-v0", render_mode="human")
