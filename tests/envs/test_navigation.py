@@ -216,6 +216,8 @@ def test_bad_requests_are_named():
         make(CIRCLE, num_envs=0)
     with pytest.raises(GoodpathError, match="threads is 0"):
         make(CIRCLE, threads=0)
+    with pytest.raises(GoodpathError, match="physics is 'quick'"):
+        NavigationEnv(TASKS[CIRCLE], 1, physics="quick")
     env.close()
 
 

@@ -74,7 +74,9 @@ def _resume(arguments: list[str]) -> Any:
     quiet = "--quiet" in words
     folders = [word for word in words[1:] if word != "--quiet"]
     if len(folders) != 1 or folders[0].startswith("-"):
-        raise GoodpathError("`goodpath train --resume` takes one folder and nothing else; the run knows its options.")
+        raise GoodpathError(
+            "`goodpath train --resume` takes one folder and nothing else; the run knows its options."
+        )
     from goodpath.training.run import resume
 
     return resume(folders[0], quiet)

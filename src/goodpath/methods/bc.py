@@ -38,7 +38,7 @@ class Config:
     batch_size: int = 512
     """Transitions in an update."""
     learning_rate: float = 1e-3
-    """Of Adam."""
+    """Of Adam; it falls to zero along half a cosine over the run."""
     hidden: tuple[int, ...] = (256, 256)
     """Sizes of the hidden layers."""
     dropout: float = 0.0
@@ -100,7 +100,11 @@ def init(config: Config, spec: Spec, key: Array) -> State:
     """A fresh state."""
     policy_key, key = jax.random.split(key)
     policy = make_policy(config.policy, config.hidden, config.dropout, spec, policy_key)
-    return State(policy, optax.adam(config.learning_rate).init(policy), key, jnp.zeros((), jnp.int32))
+    return State(policy, _optimizer(config).init(policy), key, jnp.zeros((), jnp.int32))
+
+
+def _optimizer(config: Config) -> optax.GradientTransformation:
+    return optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
 
 
 def clone_loss(policy: Policy, observations: Array, actions: Array, mask: Array, key: Array) -> Array:
@@ -118,7 +122,7 @@ def update(config: Config, state: State, data: Data, batch: dict[str, Array]) ->
         batch["mask"],
         jax.random.fold_in(state.key, state.step),
     )
-    changes, optimizer = optax.adam(config.learning_rate).update(gradient, state.optimizer)
+    changes, optimizer = _optimizer(config).update(gradient, state.optimizer)
     policy = optax.apply_updates(state.policy, changes)
     return State(policy, optimizer, state.key, state.step + 1), {"loss": loss}
 

@@ -49,7 +49,7 @@ from jax import Array
 from goodpath.errors import GoodpathError
 from goodpath.methods.bc import make_policy
 from goodpath.methods.contract import Batch, Data, Metrics, OfflineMethod, Phase, Shuffle
-from goodpath.oracles import GOOD, NEITHER, SafeTop
+from goodpath.oracles import GOOD, NEITHER, SafeTop, within
 from goodpath.policies import DeterministicPolicy, Policy, SquashedGaussianPolicy
 from goodpath.spec import Spec
 from goodpath.trajectories import Dataset, Integers
@@ -92,8 +92,8 @@ class Config:
     """Weight of the cloning loss (on desirable segments) that is added to the classification loss."""
     clamp: float = 1e-6
     """Lower bound of a probability inside the logarithm; 0 uses the exact log-sigmoid."""
-    clone_data: Literal["labelled", "desirable", "all"] = "labelled"
-    """What the reference clones: the labelled segments, the desirable ones only, or all the data."""
+    clone_data: Literal["labelled", "desirable", "safe", "all"] = "labelled"
+    """What the reference clones: labelled segments, desirable ones only, whole safe trajectories, or all data."""
     clone_batch_size: int = 0
     """Transitions in an update while cloning, each step of `clone_data` once; 0 takes whole labelled segments."""
     clone_learning_rate: float = 1e-4
@@ -102,6 +102,8 @@ class Config:
     """Adam's learning rate while classifying."""
     warmup: int = 10_000
     """Updates over which the learning rate of classification grows linearly to its value."""
+    decay: bool = False
+    """Whether both learning rates fall to zero along half a cosine over their phase."""
     policy: Literal["deterministic", "gaussian"] = "deterministic"
     """Squared error as log-probability, or a squashed Gaussian."""
     normalize: Literal["none", "scale", "whiten"] = "none"
@@ -158,20 +160,20 @@ class Segments:
         if config.labels == "trajectories":
             whole = dataset.outcomes()
             verdicts = oracle(whole)[parents]
-            safe = (whole.costs <= cost_limit)[parents]
+            safe = within(whole.costs, cost_limit)[parents]
             returns = whole.returns[parents]
         else:
             limit = oracle.scaled(self.length / longest)
             outcomes = dataset.outcomes(starts, starts + self.length, parents)
             verdicts = limit(outcomes)
-            safe = outcomes.costs <= limit.limit
+            safe = within(outcomes.costs, limit.limit)
             returns = outcomes.returns
         kept = verdicts != NEITHER
         self.starts = starts[kept]
         self.labels = (verdicts[kept] == GOOD).astype(np.float32)
         self.weights = _weights(returns, safe, verdicts, config.kappa)[kept]
         self._shuffle = Shuffle(len(self.starts), config.batch_size, (seed, 2), config.shuffles)
-        self._transitions = self._cloned(config, dataset)
+        self._transitions = self._cloned(config, dataset, cost_limit)
         size = config.clone_batch_size or config.batch_size * self.length
         self._clone_shuffle = Shuffle(max(len(self._transitions), 1), size, (seed, 3))
         self.summary = {
@@ -182,10 +184,12 @@ class Segments:
             "undesirable": float(len(self.labels) - self.labels.sum()),
         }
 
-    def _cloned(self, config: Config, dataset: Dataset) -> Integers:
+    def _cloned(self, config: Config, dataset: Dataset, cost_limit: float) -> Integers:
         """(n,) steps that the reference clones one by one; none where it clones whole labelled segments."""
         if config.clone_data == "all":
             return np.arange(dataset.num_steps)
+        if config.clone_data == "safe":
+            return np.flatnonzero(np.repeat(within(dataset.outcomes().costs, cost_limit), dataset.lengths))
         if config.clone_data == "labelled" and config.clone_batch_size == 0:
             return np.zeros(0, np.int64)
         starts = self.starts if config.clone_data == "labelled" else self.starts[self.labels > 0]
@@ -249,8 +253,14 @@ def init(config: Config, spec: Spec, key: Array) -> State:
     """A fresh state whose reference equals its policy."""
     policy_key, key = jax.random.split(key)
     policy = make_policy(config.policy, config.hidden, config.dropout, spec, policy_key)
-    optimizer = optax.adam(config.clone_learning_rate).init(policy)
+    optimizer = _clone_optimizer(config).init(policy)
     return State(policy, policy, optimizer, key, jnp.zeros((), jnp.int32))
+
+
+def _clone_optimizer(config: Config) -> optax.GradientTransformation:
+    if not config.decay:
+        return optax.adam(config.clone_learning_rate)
+    return optax.adam(optax.cosine_decay_schedule(config.clone_learning_rate, clone_steps(config)))
 
 
 def clone_loss(policy: Policy, data: Data, batch: dict[str, Array], length: int, key: Array) -> Array:
@@ -357,7 +367,7 @@ def update_clone(config: Config, state: State, data: Data, batch: dict[str, Arra
     key = jax.random.fold_in(state.key, state.step)
     (total, _), gradient = _accumulate(loss, state.policy, batch, rows, key)
     count = jnp.sum(batch["mask"]) * rows
-    policy, optimizer = _descend(optax.adam(config.clone_learning_rate), state, gradient, count)
+    policy, optimizer = _descend(_clone_optimizer(config), state, gradient, count)
     return State(policy, policy, optimizer, state.key, state.step + 1), {"loss": total / count}
 
 
@@ -407,9 +417,14 @@ def update_classify(
     return State(policy, state.reference, optimizer, state.key, state.step + 1), metrics
 
 
+def clone_steps(config: Config) -> int:
+    """Updates that clone the reference."""
+    return round(config.clone_fraction * config.steps)
+
+
 def phases(config: Config) -> tuple[Phase, ...]:
     """Cloning, then classification."""
-    clone = round(config.clone_fraction * config.steps)
+    clone = clone_steps(config)
     return (
         Phase("clone", clone, update_clone),
         Phase("classify", config.steps - clone, update_classify, enter_classify, reference_log_probs),

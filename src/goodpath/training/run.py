@@ -261,7 +261,9 @@ def find_policies(path: str | Path) -> list[TrainedPolicy]:
     path = Path(path)
     if path.is_file():
         return [load_policy(path)]
-    files = sorted((path / "policies").glob("seed-*.npz"), key=lambda file: int(file.stem.removeprefix("seed-")))
+    files = sorted(
+        (path / "policies").glob("seed-*.npz"), key=lambda file: int(file.stem.removeprefix("seed-"))
+    )
     if not files:
         raise GoodpathError(
             f"there is no policy in {path}; give a policy file or the folder of a finished run "
@@ -368,7 +370,9 @@ def _result(
         }
         seeds.append(entry)
     summary = (
-        None if final is None else summarize(final.returns.tolist(), final.costs.tolist(), job.cost_limit, job.environment)
+        None
+        if final is None
+        else summarize(final.returns.tolist(), final.costs.tolist(), job.cost_limit, job.environment)
     )
     return {
         "schema": SCHEMA,

@@ -111,6 +111,7 @@ class CircleDriver:
         # Where we are in the world: the centre lies opposite, turned by our heading.
         x = -(cos * centre[:, 0] - sin * centre[:, 1])
         y = -(sin * centre[:, 0] + cos * centre[:, 1])
+        # And where we shall be by the time that we can do anything about it: so curves are met early enough.
         velocity = observations[:, _VELOCIMETER]
         x += _HASTE * (cos * velocity[:, 0] - sin * velocity[:, 1])
         y += _HASTE * (sin * velocity[:, 0] + cos * velocity[:, 1])
@@ -155,7 +156,7 @@ class GoalDriver:
             [lidar_points(observations[:, start : start + BINS], self._reach) for start in self._costly], 1
         )
         velocity = observations[:, _VELOCIMETER]
-        drift = _HASTE * velocity  # decide for where it will be by the time that it can do anything about it
+        drift = _HASTE * velocity  # looks ahead as the other driver does
         direction = _clear_direction(goal - drift, obstacles - drift[:, None], self.temper.margin)
         return _drive(velocity, self.temper.speed[:, None] * direction, self.temper, self._rng)
 

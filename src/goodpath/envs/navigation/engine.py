@@ -47,7 +47,7 @@ class NavigationEnv:
         last_distance: (num_envs,) metres to the goal before the step, where the task has one.
 
     Raises:
-        GoodpathError: `num_envs` or `threads` is not positive.
+        GoodpathError: `num_envs` or `threads` is not positive, or `physics` is neither.
     """
 
     def __init__(
@@ -62,6 +62,8 @@ class NavigationEnv:
         threads = (os.cpu_count() or 1) if threads is None else threads
         if threads < 1:
             raise GoodpathError(f"an environment needs at least one thread, but threads is {threads}.")
+        if physics not in ("exact", "fast"):
+            raise GoodpathError(f"physics is '{physics}'; it must be 'exact' or 'fast'.")
         threads = min(threads, num_envs)
         self.task = task
         self.num_envs = num_envs
