@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from goodpath.errors import GoodpathError as GoodpathError
     from goodpath.policies import TrainedPolicy as TrainedPolicy
     from goodpath.policies import load_policy as load_policy
-    from goodpath.reports.html import write as report
+    from goodpath.reports.html import write as report  # noqa: F401
     from goodpath.spec import Spec as Spec
+    from goodpath.training.results import evaluate as evaluate
     from goodpath.training.run import Run as Run
-    from goodpath.training.run import evaluate as evaluate
     from goodpath.training.run import resume as resume
     from goodpath.training.run import train as train
     from goodpath.trajectories import Dataset as Dataset
@@ -41,7 +41,7 @@ _HOMES = {
     "TrainedPolicy": "goodpath.policies:TrainedPolicy",
     "Trajectory": "goodpath.trajectories:Trajectory",
     "collect": "goodpath.data.collect:collect",
-    "evaluate": "goodpath.training.run:evaluate",
+    "evaluate": "goodpath.training.results:evaluate",
     "load": "goodpath.data.hdf5:load",
     "load_policy": "goodpath.policies:load_policy",
     "make": "goodpath.envs:make",

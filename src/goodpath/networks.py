@@ -5,6 +5,7 @@ A network is a pytree whose matrices are (inputs, outputs), applied to a whole b
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -78,7 +79,7 @@ def mlp(sizes: Sequence[int], key: Array, *, dropout_rate: float = 0.0, gain: fl
         dropout_rate: see `MLP`.
         gain: factor on the orthogonal matrices.
     """
-    shapes = list(zip(sizes[:-1], sizes[1:], strict=True))
+    shapes = list(pairwise(sizes))
     initialize = jax.nn.initializers.orthogonal(gain)
     keys = jax.random.split(key, len(shapes))
     return MLP(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -190,7 +191,7 @@ def load_policy(path: str | Path) -> TrainedPolicy:
             )
         spec = Spec(**header["spec"])
         policy = KINDS[header["kind"]](network, spec.action_low, spec.action_high)
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise GoodpathError(f"{path} is not a policy of goodpath, or is damaged ({error}).") from None
     return TrainedPolicy(policy, spec, header["about"])
 

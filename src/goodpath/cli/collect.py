@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> int:
 def _driver(policy: Path | None, noise: float) -> "Callable[[BatchedEnv, np.random.Generator], Driver]":
     if policy is not None:
         from goodpath.data.collect import PolicyDriver
-        from goodpath.training.run import find_policies
+        from goodpath.training.results import find_policies
 
         trained = find_policies(policy)[0]
         return lambda env, rng: PolicyDriver(trained, noise, rng)

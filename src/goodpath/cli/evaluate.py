@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     """Runs the command."""
     options = tyro.cli(Arguments, args=arguments, prog="goodpath evaluate")
     from goodpath.files import write_json
-    from goodpath.training.run import evaluate
+    from goodpath.training.results import evaluate
 
     scores = evaluate(
         options.run, options.env, options.episodes, options.cost_limit, options.seed, options.stochastic

@@ -1,6 +1,7 @@
 """`goodpath explain`: a method's equations, presets and options."""
 
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Annotated, Any
 
 import tyro
@@ -51,7 +52,7 @@ def option_meanings(config: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(config)))
     body = next(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     meanings = {}
-    for node, following in zip(body, body[1:], strict=False):
+    for node, following in pairwise(body):
         if (
             isinstance(node, ast.AnnAssign)
             and isinstance(node.target, ast.Name)

@@ -122,8 +122,15 @@ def _fill(
         for i in np.flatnonzero(over & (quota > 0)):
             end = int(position[i])
             # The buffer is used again, so the writer gets copies.
-            pieces = (array[i, :end].copy() for array in (seen, following, actions, rewards, costs))
-            trajectory = Trajectory(*pieces, bool(step.terminated[i]), bool(step.truncated[i]))
+            trajectory = Trajectory(
+                observations=seen[i, :end].copy(),
+                next_observations=following[i, :end].copy(),
+                actions=actions[i, :end].copy(),
+                rewards=rewards[i, :end].copy(),
+                costs=costs[i, :end].copy(),
+                terminated=bool(step.terminated[i]),
+                truncated=bool(step.truncated[i]),
+            )
             writer.append(trajectory)
             totals.append((float(trajectory.rewards.sum()), float(trajectory.costs.sum())))
             steps += end

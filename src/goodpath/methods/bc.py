@@ -52,7 +52,7 @@ class Config:
 class State(eqx.Module):
     """Everything that changes in training."""
 
-    policy: DeterministicPolicy | SquashedGaussianPolicy
+    policy: Policy
     optimizer: optax.OptState
     key: Array
     step: Array
@@ -87,7 +87,7 @@ def make_policy(
     dropout: float,
     spec: Spec,
     key: Array,
-) -> DeterministicPolicy | SquashedGaussianPolicy:
+) -> Policy:
     """A fresh policy with orthogonal weights for the spec's observations and actions."""
     if kind == "deterministic":
         network = mlp((spec.observation_size, *hidden, spec.action_size), key, dropout_rate=dropout)
@@ -136,7 +136,7 @@ def _method(name: str, title: str, subset: Literal["all", "safe"]) -> OfflineMet
         presets={
             "default": default,
             # The size of the demonstration: small enough for a minute on two cores.
-            "demo": replace(default, hidden=(64, 64), steps=3_000),
+            "demo": replace(default, hidden=(128, 128), steps=8_000),
         },
         prepare=Transitions,
         init=init,

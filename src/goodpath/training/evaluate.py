@@ -154,4 +154,4 @@ def stack(policies: Sequence[TrainedPolicy]) -> Policy:
         raise GoodpathError(
             "policies of different kinds or sizes cannot be evaluated together; do it one by one."
         )
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)  # type: ignore[no-any-return]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

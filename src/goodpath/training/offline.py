@@ -115,7 +115,7 @@ class OfflineProgram:
             phase.update, self.config, self._together, self.states, self.data, self._derived, stacked
         )
         self.step = min(until, end)
-        return jax.tree.map(np.asarray, metrics)  # type: ignore[no-any-return]
+        return jax.tree.map(np.asarray, metrics)
 
     def policies(self) -> Policy:
         """The current policies of all seeds, stacked along a leading axis, for observations as they are."""
@@ -123,7 +123,7 @@ class OfflineProgram:
 
     def policy(self, index: int) -> Policy:
         """The current policy of one seed."""
-        return jax.tree.map(lambda leaf: leaf[index], self.policies())  # type: ignore[no-any-return]
+        return jax.tree.map(lambda leaf: leaf[index], self.policies())
 
 
 def _stack(batches: Sequence[dict[str, Any]]) -> dict[str, Any]:

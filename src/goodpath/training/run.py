@@ -4,22 +4,17 @@ The folder holds `config.json` (all that is needed to go on), `metrics.jsonl`, `
 `result.json`, and for the report `data.json` and `paths.json`.
 """
 
-import importlib.metadata
-import json
-import platform
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 import goodpath
 from goodpath import envs, methods
-from goodpath.data import dsrl, hdf5
+from goodpath.data import hdf5
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError, nearest
 from goodpath.files import read_json, sha256, write_json
@@ -30,6 +25,7 @@ from goodpath.spec import Spec
 from goodpath.training import evaluate as evaluation
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
+from goodpath.training.results import policy_path, seed_scores, versions, write_paths
 from goodpath.trajectories import Dataset
 
 SCHEMA = 1
@@ -86,7 +82,7 @@ class Run:
         chosen = seeds[0] if seed is None else seed
         if chosen not in seeds:
             raise GoodpathError(f"{self.folder} has no seed {chosen}; it has {seeds}.")
-        return load_policy(_policy_path(self.folder, chosen))
+        return load_policy(policy_path(self.folder, chosen))
 
 
 def make_config(method: OfflineMethod, preset: str, options: dict[str, Any]) -> Any:
@@ -195,83 +191,6 @@ def resume(folder: str | Path, quiet: bool = False) -> Run:
     return _execute(job, _program(job, dataset), dataset, folder, quiet)
 
 
-def evaluate(
-    path: str | Path | TrainedPolicy,
-    env: str = "",
-    episodes: int = 20,
-    cost_limit: float | None = None,
-    seed: int = evaluation.EVALUATION_SEED,
-    stochastic: bool = False,
-) -> dict[str, Any]:
-    """Runs seeded episodes of trained policies; the same arguments give the same numbers.
-
-    Args:
-        path: a run folder, a policy file, or a policy.
-        env: task; the one the policies were trained for when left out.
-        episodes: episodes of each policy.
-        cost_limit: what costs are held against; the training limit when left out.
-        seed: episode e starts from `seed + e`.
-        stochastic: sample actions instead of taking the most likely ones.
-
-    Returns:
-        `seeds`, `summary` and both limits, as in `result.json`.
-
-    Raises:
-        GoodpathError: no policy, no task, or a task of other sizes.
-    """
-    policies = [path] if isinstance(path, TrainedPolicy) else find_policies(path)
-    trained_limit = float(policies[0].about.get("cost_limit", 0.0))
-    limit = trained_limit if cost_limit is None else cost_limit
-    task = envs.canonical(env or policies[0].spec.name)
-    if episodes < 1:
-        raise GoodpathError(f"{episodes} episodes were asked for; evaluate at least one.")
-    simulator = envs.make(task, len(policies) * episodes)
-    try:
-        spec, trained = simulator.spec, policies[0].spec
-        if (spec.observation_size, spec.action_size) != (trained.observation_size, trained.action_size):
-            raise GoodpathError(
-                f"{task} has observations of length {spec.observation_size} and actions of length "
-                f"{spec.action_size}, but the policy was trained for {trained.observation_size} and "
-                f"{trained.action_size} ({trained.name or 'unknown task'})."
-            )
-        stacked = evaluation.stack(policies)
-        result = evaluation.evaluate(stacked, simulator, episodes, seed, stochastic=stochastic)
-    finally:
-        simulator.close()
-    return {
-        "environment": task,
-        "cost_limit": trained_limit,
-        "evaluation_cost_limit": limit,
-        "stochastic": stochastic,
-        "seeds": [
-            {"seed": policy.about.get("seed", index), **seed_scores(result, index, limit, task)}
-            for index, policy in enumerate(policies)
-        ],
-        "summary": summarize(result.returns.tolist(), result.costs.tolist(), limit, task),
-        "versions": versions(),
-    }
-
-
-def find_policies(path: str | Path) -> list[TrainedPolicy]:
-    """The policies of a run folder in order of their seeds, or the one in a policy file.
-
-    Raises:
-        GoodpathError: there is none.
-    """
-    path = Path(path)
-    if path.is_file():
-        return [load_policy(path)]
-    files = sorted(
-        (path / "policies").glob("seed-*.npz"), key=lambda file: int(file.stem.removeprefix("seed-"))
-    )
-    if not files:
-        raise GoodpathError(
-            f"there is no policy in {path}; give a policy file or the folder of a finished run "
-            f"(an unfinished one goes on with `goodpath train --resume {path}`)."
-        )
-    return [load_policy(file) for file in files]
-
-
 def load_job(folder: Path) -> Job:
     """What `config.json` of a run folder says.
 
@@ -344,7 +263,7 @@ def _execute(job: Job, program: OfflineProgram, dataset: Dataset, folder: Path, 
             "steps": program.step,
             "goodpath": goodpath.__version__,
         }
-        TrainedPolicy(program.policy(index), program.spec, about).save(_policy_path(folder, seed))
+        TrainedPolicy(program.policy(index), program.spec, about).save(policy_path(folder, seed))
     result = _result(job, program, final, seconds)
     if final is not None:
         write_paths(folder, final, job.seeds)
@@ -390,48 +309,6 @@ def _result(
     }
 
 
-def seed_scores(result: evaluation.Evaluation, index: int, cost_limit: float, task: str) -> dict[str, Any]:
-    """What `result.json` says of one policy's episodes."""
-    returns, costs = result.returns[index], result.costs[index]
-    constants = dsrl.guess(task)
-    mean = float(returns.mean())
-    return {
-        "return": mean,
-        "cost": float(costs.mean()),
-        "normalized_return": None if constants is None else dsrl.normalized_return(constants, mean),
-        "normalized_cost": dsrl.normalized_cost(float(costs.mean()), cost_limit),
-        "episodes": len(returns),
-        "violations": int(np.sum(costs > cost_limit)),
-        "environment_steps": int(result.lengths[index].sum()),
-        "episode_returns": [float(x) for x in returns],
-        "episode_costs": [float(x) for x in costs],
-    }
-
-
-def write_paths(folder: Path, result: evaluation.Evaluation, seeds: Sequence[int]) -> None:
-    """Writes the recorded episodes for the report."""
-    episodes = [{"seed": seeds[path["policy"]], **path} for path in result.paths]
-    if episodes:
-        write_json(folder / "paths.json", {"episodes": episodes})
-
-
-def versions() -> dict[str, str]:
-    """Versions of all that numbers depend on."""
-    packages = ("jax", "jaxlib", "numpy", "equinox", "optax", "mujoco", "gymnasium")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {
-        "goodpath": goodpath.__version__,
-        "python": platform.python_version(),
-        **found,
-        "device": jax.devices()[0].device_kind,
-        "system": f"{sys.platform}-{platform.machine()}",
-    }
-
-
-def _policy_path(folder: Path, seed: int) -> Path:
-    return folder / "policies" / f"seed-{seed}.npz"
-
-
 def _spec_of(environment: str) -> Spec | None:
     if not environment:
         return None
@@ -443,11 +320,5 @@ def _spec_of(environment: str) -> Spec | None:
 
 
 def _new_folder(method: str, environment: str) -> Path:
-    task = environment or "data"
+    task = (environment or "data").replace(":", "-").replace("/", "-")
     return Path("runs") / f"{method}-{task}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All lines of a run's log."""
-    with (folder / "metrics.jsonl").open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]

@@ -42,6 +42,8 @@ class CircleTemper:
         turn: action for each radian that the heading is off.
         patience: how much of a push is kept back while the heading is off; at 1, all of it beyond 45 degrees.
         noise: standard deviation of what is added to actions.
+        lapses: chance at each step to lose attention: for a moment the action is a random one.
+        detours: chance at each step to follow a smaller oval for a second or two.
     """
 
     half_width: Array
@@ -50,6 +52,8 @@ class CircleTemper:
     turn: Array
     patience: Array
     noise: Array
+    lapses: Array
+    detours: Array
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class GoalTemper:
         turn: action for each radian that the heading is off.
         patience: how much of a push is kept back while the heading is off; at 1, all of it beyond 45 degrees.
         noise: standard deviation of what is added to actions.
+        lapses: chance at each step to lose attention: for a moment the action is a random one.
     """
 
     margin: Array
@@ -69,6 +74,7 @@ class GoalTemper:
     turn: Array
     patience: Array
     noise: Array
+    lapses: Array
 
 
 def controller(task_name: str, num_envs: int, rng: np.random.Generator) -> "CircleDriver | GoalDriver":
@@ -97,6 +103,9 @@ class CircleDriver:
         self._rng = rng
         self._task = task
         self._reach = task.lidar_range
+        self._lapses = _Lapses(num_envs, rng)
+        self._detours = _Spells(num_envs, rng, (40, 100))
+        self._shrink = np.ones(num_envs)
         self.temper = _circle_tempers(task, num_envs, rng)
 
     def redraw(self, mask: Mask) -> None:
@@ -115,20 +124,26 @@ class CircleDriver:
         velocity = observations[:, _VELOCIMETER]
         x += _HASTE * (cos * velocity[:, 0] - sin * velocity[:, 1])
         y += _HASTE * (sin * velocity[:, 0] + cos * velocity[:, 1])
-        wanted = _circle_velocity(x, y, cos, sin, temper)
-        return _drive(velocity, wanted, temper, self._rng)
+        # Now and then it leaves the oval for a smaller one, and so has to find back to it.
+        begins, away = self._detours(temper.detours)
+        self._shrink[begins] = self._rng.uniform(0.1, 0.7, len(x))[begins]
+        size = np.where(away, self._shrink, 1.0)
+        wanted = _circle_velocity(x, y, cos, sin, size, temper)
+        return self._lapses(_drive(velocity, wanted, temper, self._rng), temper.lapses)
 
 
-def _circle_velocity(x: Array, y: Array, cos: Array, sin: Array, temper: CircleTemper) -> Array:
+def _circle_velocity(x: Array, y: Array, cos: Array, sin: Array, size: Array, temper: CircleTemper) -> Array:
     """(batch, 2) velocity to aim at, in the agent's frame: along the oval, and back onto it where off it."""
-    a, b = temper.half_width, temper.half_height
+    a, b = size * temper.half_width, size * temper.half_height
     level = np.sqrt((x / a) ** 2 + (y / b) ** 2) + 1e-9
     normal = np.stack([x / a**2, y / b**2], 1)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
     off = (level - 1.0) * np.hypot(x, y) / level  # metres outside the oval, along the radius
     inwards = np.clip(2.5 * off, -1.2, 1.2)
     tangent = np.stack([-normal[:, 1], normal[:, 0]], 1)
-    wanted = temper.speed[:, None] * (np.cos(inwards)[:, None] * tangent - np.sin(inwards)[:, None] * normal)
+    # A mass needs time to turn: who is inside the oval approaches it at a moderate pace.
+    pace = temper.speed * np.clip(level, 0.4, 1.0)
+    wanted = pace[:, None] * (np.cos(inwards)[:, None] * tangent - np.sin(inwards)[:, None] * normal)
     return np.stack([cos * wanted[:, 0] + sin * wanted[:, 1], -sin * wanted[:, 0] + cos * wanted[:, 1]], 1)
 
 
@@ -143,6 +158,7 @@ class GoalDriver:
             for index, name in enumerate(task.lidars)
             if any(cost.group == name for cost in task.costs)
         ]
+        self._lapses = _Lapses(num_envs, rng)
         self.temper = _goal_tempers(num_envs, rng)
 
     def redraw(self, mask: Mask) -> None:
@@ -158,7 +174,8 @@ class GoalDriver:
         velocity = observations[:, _VELOCIMETER]
         drift = _HASTE * velocity  # looks ahead as the other driver does
         direction = _clear_direction(goal - drift, obstacles - drift[:, None], self.temper.margin)
-        return _drive(velocity, self.temper.speed[:, None] * direction, self.temper, self._rng)
+        actions = _drive(velocity, self.temper.speed[:, None] * direction, self.temper, self._rng)
+        return self._lapses(actions, self.temper.lapses)
 
 
 def _clear_direction(goal: Array, obstacles: Array, margin: Array) -> Array:
@@ -178,6 +195,43 @@ def _clear_direction(goal: Array, obstacles: Array, margin: Array) -> Array:
     progress = (goal @ rays.T) / distance[:, None]
     best: Array = rays[np.argmax(progress - 4.0 * danger, axis=1)]
     return best
+
+
+class _Spells:
+    """Stretches of an episode in which a driver does something else, begun by chance.
+
+    Args:
+        num_envs: size of the batch.
+        rng: what decides.
+        steps: shortest and longest spell.
+    """
+
+    def __init__(self, num_envs: int, rng: np.random.Generator, steps: tuple[int, int]) -> None:
+        self._rng, self._steps = rng, steps
+        self._left = np.zeros(num_envs, np.int64)
+
+    def __call__(self, chance: Array) -> tuple[Mask, Mask]:
+        """(batch,) where a spell begins at this step, and where one is under way, new ones included."""
+        number = len(self._left)
+        begins = (self._left == 0) & (self._rng.random(number) < chance)
+        lengths = self._rng.integers(*self._steps, number, endpoint=True)
+        self._left = np.where(begins, lengths, np.maximum(self._left - 1, 0))
+        return begins, self._left > 0
+
+
+class _Lapses:
+    """Moments of inattention: they show in the data how to come back from where nobody meant to go."""
+
+    def __init__(self, num_envs: int, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._spells = _Spells(num_envs, rng, (5, 20))
+        self._action = np.zeros((num_envs, 2))
+
+    def __call__(self, actions: Array, chance: Array) -> Array:
+        """The (batch, 2) actions, or random ones where attention is lost."""
+        begins, lost = self._spells(chance)
+        self._action[begins] = self._rng.uniform(-1.0, 1.0, actions.shape)[begins]
+        return np.where(lost[:, None], self._action, actions)
 
 
 def _drive(
@@ -239,16 +293,18 @@ def lidar_points(readings: Array, reach: float) -> Array:
 
 def _circle_tempers(task: Task, count: int, rng: np.random.Generator) -> CircleTemper:
     kind = _kinds(count, rng)
-    half_width = _draw(kind, rng, (0.75, 1.08), (0.3, 1.0), (1.05, 1.55))
+    half_width = _draw(kind, rng, (0.75, 1.08), (0.5, 1.05), (1.05, 1.55))
     # Careful ones keep clear of walls at the ends too, where there are any.
     tallest = np.where(kind < 2, np.minimum(1.6, 0.95 * task.costs[0].limits[1]), 1.6)
     return CircleTemper(
         half_width=half_width,
         half_height=half_width + rng.uniform(0.0, 1.0, count) * np.maximum(tallest - half_width, 0.0),
-        speed=_draw(kind, rng, (0.8, 1.6), (0.1, 0.9), (0.5, 1.6)),
+        speed=_draw(kind, rng, (0.8, 1.6), (0.1, 1.0), (0.5, 1.6)),
         turn=_turns(count, rng),
         patience=_draw(kind, rng, (0.3, 0.8), (0.2, 0.8), (0.0, 0.5)),
-        noise=rng.uniform(0.0, 0.4, count),
+        noise=rng.uniform(0.0, 0.3, count),
+        lapses=rng.uniform(0.0, 0.01, count),
+        detours=rng.uniform(0.0, 0.006, count),
     )
 
 
@@ -259,13 +315,14 @@ def _goal_tempers(count: int, rng: np.random.Generator) -> GoalTemper:
         speed=_draw(kind, rng, (0.7, 1.6), (0.1, 0.7), (0.7, 1.6)),
         turn=_turns(count, rng),
         patience=_draw(kind, rng, (0.3, 0.8), (0.2, 0.8), (0.0, 0.5)),
-        noise=rng.uniform(0.0, 0.4, count),
+        noise=rng.uniform(0.0, 0.3, count),
+        lapses=rng.uniform(0.0, 0.01, count),
     )
 
 
 def _kinds(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """(count,) 0 for careful and quick drivers, 1 for careful and slow ones, 2 for reckless ones."""
-    return rng.choice(3, count, p=(0.35, 0.2, 0.45))
+    return rng.choice(3, count, p=(0.25, 0.25, 0.5))
 
 
 def _draw(kind: NDArray[np.int64], rng: np.random.Generator, *ranges: tuple[float, float]) -> Array:
