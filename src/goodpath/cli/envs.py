@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from goodpath.envs.navigation.verify import Verdict
+    from goodpath.envs.verify import Verdict
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _list(args: ListArgs) -> int:
 
 
 def _verify(args: VerifyArgs) -> int:
-    from goodpath.envs.navigation.verify import verify
+    from goodpath.envs.verify import verify
     from goodpath.errors import GoodpathError
 
     if not args.recordings:

@@ -24,6 +24,8 @@ class Entry(NamedTuple):
 
 _NAVIGATION = "goodpath.envs.navigation.engine:make"
 
+_VELOCITY = "goodpath.envs.velocity:make"
+
 _TASKS = {
     "Goal1": "reach goal after goal round 8 hazards; a vase is free of cost",
     "Goal2": "reach goal after goal round 10 hazards and 10 vases",
@@ -31,10 +33,23 @@ _TASKS = {
     "Circle2": "run round a circle that reaches beyond four walls",
 }
 
+_SPEEDS = {  # robot -> what costs
+    "HalfCheetah": "not too fast along x",
+    "Hopper": "not too fast along x, without falling",
+    "Walker2d": "not too fast along x, without falling",
+    "Swimmer": "not too fast",
+    "Ant": "not too fast in the plane, without falling",
+    "Humanoid": "not too fast in the plane, without falling",
+}
+
 ENVIRONMENTS: dict[str, Entry] = {
     f"Safety{robot}{task}-v0": Entry(_NAVIGATION, summary)
     for robot in ("Point", "Car")
     for task, summary in _TASKS.items()
+} | {
+    f"Safety{robot}Velocity-v{version}": Entry(_VELOCITY, f"run forward, {limit} (version {version})")
+    for robot, limit in _SPEEDS.items()
+    for version in (1, 0)
 }
 
 
