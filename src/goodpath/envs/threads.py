@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
 
 from goodpath.errors import GoodpathError
 
@@ -28,7 +29,7 @@ class Threads:
             raise GoodpathError(f"an environment needs at least one thread, but threads is {threads}.")
         threads = min(threads, rows)
         ends = [rows * i // threads for i in range(threads + 1)]
-        self._slices = [range(first, last) for first, last in zip(ends, ends[1:], strict=False)]
+        self._slices = [range(first, last) for first, last in pairwise(ends)]
         self._pool = ThreadPoolExecutor(threads, "goodpath-physics") if threads > 1 else None
 
     def run(self, work: Callable[[range], None]) -> None:

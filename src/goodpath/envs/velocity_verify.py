@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodpath.envs.vector import Array
-from goodpath.envs.velocity import TASKS, VelocityEnv
+from goodpath.envs.velocity import VelocityEnv
+from goodpath.envs.velocity_tasks import TASKS
 from goodpath.errors import GoodpathError, nearest
 
 Recording = dict[str, NDArray[Any]]
 
 _ROUNDING = 1e-12
-# Largest (median, 99th percentile, maximum) of the error of one step. MuJoCo 4 integrates free joints a
-# little otherwise than 2.3.3, which only Ant and Humanoid have; the others agree to rounding.
-_LIMITS = {"Ant": (1e-4, 3e-2, 1.0), "Humanoid": (5e-6, 5e-4, 5e-3)}
+# Largest (median, 99th percentile, maximum) of the error of one step. Humanoid's solver stops before it has
+# converged, at another place in MuJoCo 4 wherever there is contact; the others agree to rounding.
+_LIMITS = {"Humanoid": (1e-12, 2e-4, 1e-3)}
 _EXACT = (1e-13, 1e-11, 1e-11)
 
 
@@ -133,14 +134,18 @@ def verify(recording: Recording, source: Path) -> Verdict:
         finally:
             env.close()
     except (KeyError, IndexError, ValueError) as error:
-        raise GoodpathError(f"'{source}' does not hold what a recording of {name} should: {error}.") from error
+        raise GoodpathError(
+            f"'{source}' does not hold what a recording of {name} should: {error}."
+        ) from error
 
 
 def _compare(env: VelocityEnv, recording: Recording, steps: int) -> tuple[Formulas, Physics]:
     """Asks both questions of every step."""
     first = env.reset([int(seed) for seed in recording["seeds"]])
     shape = (steps, env.num_envs)
-    rewards, physics_rewards, qpos_errors, state_errors, observation_errors = (np.zeros(shape) for _ in range(5))
+    rewards, physics_rewards, qpos_errors, state_errors, observation_errors = (
+        np.zeros(shape) for _ in range(5)
+    )
     mismatches, flips = np.zeros(2, np.int64), np.zeros(2, np.int64)  # of costs, of terminations
     for t in range(steps):
         actions = recording["action"][:, t]
@@ -201,7 +206,7 @@ def _positions(env: VelocityEnv, recording: Recording, when: str, t: int) -> Arr
 
 def _fresh_errors(env: VelocityEnv, recording: Recording, t: int) -> Array:
     """(seeds,) errors of all of an observation and of positions where the state was set just before."""
-    fresh = recording["is_first"][:, t] 
+    fresh = recording["is_first"][:, t]
     observations = np.abs(env.observe() - recording["obs_before"][:, t]).max(1)
     positions = np.abs(env.positions() - _positions(env, recording, "b", t)).max(1)
     return np.where(fresh, np.maximum(observations, positions), 0.0)

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Verdict(Protocol):
@@ -35,11 +36,18 @@ def verify(path: Path) -> Verdict:
     from goodpath.envs import velocity_verify
     from goodpath.envs.navigation import verify as navigation_verify
 
+    recording = _velocity_recording(path)
+    if recording is not None:
+        return velocity_verify.verify(recording, path)
+    return navigation_verify.verify(path)  # which also says what is wrong with a file that is no recording
+
+
+def _velocity_recording(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The arrays of a recording of a velocity task; None where the file is anything else."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            if "Velocity" in str(file["task"]):
-                recording = {key: file[key] for key in file.files if not key.startswith("model_")}
-                return velocity_verify.verify(recording, path)
+            if "Velocity" not in str(file["task"]):
+                return None
+            return {key: file[key] for key in file.files if not key.startswith("model_")}
     except (OSError, KeyError, ValueError, BadZipFile, AttributeError):
-        pass  # the other family says what is wrong with it
-    return navigation_verify.verify(path)
+        return None
