@@ -42,8 +42,8 @@ class Free(Drift):
     """The same, reporting no cost."""
 
     def step(self, action):
-        observation, reward, terminated, truncated, info = super().step(action)
-        return observation, reward, terminated, truncated, {}
+        *outcome, _ = super().step(action)
+        return *outcome, {}
 
 
 class Stretched(Drift):

@@ -102,7 +102,10 @@ def test_what_cannot_be_adapted_is_named():
     space = gymnasium.spaces
     pixels = space.Box(0, 255, (4, 4, 3), np.uint8)
     cases = [
-        (spaced(observation=space.Dict(a=space.Discrete(2))), "observations of kind Dict.*FlattenObservation"),
+        (
+            spaced(observation=space.Dict(a=space.Discrete(2))),
+            "observations of kind Dict.*FlattenObservation",
+        ),
         (spaced(observation=space.Discrete(3)), "observations of kind Discrete"),
         (spaced(observation=pixels), r"pixels of shape \(4, 4, 3\)"),
         (spaced(observation=space.Box(-1, 1, (2, 2))), r"arrays of shape \(2, 2\)"),
@@ -182,7 +185,7 @@ def test_what_happens_to_a_worker_is_an_error_here(action, words):
 def test_workers_explain_themselves():
     env = adapt(Free, 1, "free", episode_length=7, workers=1)
     env.reset(0)
-    with pytest.raises(GoodpathError, match="^free reports no cost"):
+    with pytest.raises(GoodpathError, match=r"^free reports no cost"):
         env.step(np.zeros((1, 2)))
     with pytest.raises(GoodpathError, match="cannot be sent to a worker"):
         adapt(lambda: Drift(), 1, "drift", episode_length=7, workers=1)
@@ -193,6 +196,8 @@ def test_the_command_line_takes_the_name(tmp_path, capsys):
 
     name = "own_environments:Drift-v0"
     env = envs.make(name, num_envs=1)
-    assert main(["train", "bc", "--env", "own_environments:Nothing-v0", "--data", "x", "--cost-limit", "1"]) == 2
+    assert (
+        main(["train", "bc", "--env", "own_environments:Nothing-v0", "--data", "x", "--cost-limit", "1"]) == 2
+    )
     assert "does not register" in capsys.readouterr().err
     assert goodpath.make(name).spec == env.spec

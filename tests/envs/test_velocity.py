@@ -51,7 +51,9 @@ def test_the_model_is_the_original(path):
         model = build_model(robot)
         for key in recording.files:
             if key.startswith("model_") and key != "model_opt":
-                expected = recording[key] * (0.5 if key == "model_geom_margin" and robot.halved_margins else 1)
+                expected = recording[key] * (
+                    0.5 if key == "model_geom_margin" and robot.halved_margins else 1
+                )
                 np.testing.assert_allclose(getattr(model, key[6:]), expected, rtol=0, atol=1e-14)
         options = json.loads(str(recording["model_opt"]))
         for option in ("timestep", "integrator", "solver", "iterations", "density", "viscosity"):
@@ -179,7 +181,9 @@ def test_cost_is_about_the_threshold_of_the_version(name):
         np.testing.assert_array_equal(costs, [cost, cost if task.planar else 0.0])
         np.testing.assert_allclose(info["x_velocity"], [speed, 0.0])
     assert task.threshold == {"v1": 0.2282, "v0": 0.04845}[name[-2:]] or "Swimmer" not in name
-    assert task.planar == (name.startswith(("SafetyAnt", "SafetyHumanoid")) or name == "SafetySwimmerVelocity-v0")
+    assert task.planar == (
+        name.startswith(("SafetyAnt", "SafetyHumanoid")) or name == "SafetySwimmerVelocity-v0"
+    )
 
 
 def test_fast_physics_differs_only_where_there_is_a_free_joint():

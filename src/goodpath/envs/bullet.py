@@ -10,7 +10,9 @@ The package asks for an old Gymnasium that it does not need, so it is installed 
 """
 
 import contextlib
+import ctypes
 import functools
+import os
 import random
 import sys
 import warnings
@@ -123,9 +125,28 @@ def _packages() -> tuple[Any, Any]:
             f"this task needs Bullet-Safety-Gym ({error}); install it with `pip install pybullet` and "
             f"`pip install --no-deps bullet-safety-gym==1.4.0`."
         ) from error
-    # Its own redirects standard output, too, and leaves a file open for every environment.
-    builder.RedirectStream = contextlib.nullcontext
+    builder.RedirectStream = _quiet  # its own needs Python's real streams, and leaves a file open each time
     return pybullet, builder
+
+
+@contextlib.contextmanager
+def _quiet(_stream: Any) -> Iterator[None]:
+    """Silences the C code that greets on standard output whenever a simulator starts."""
+    if os.name != "posix":
+        yield
+        return
+    library = ctypes.CDLL(None)
+    sys.stdout.flush()
+    library.fflush(None)
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextlib.contextmanager
