@@ -59,9 +59,9 @@ def _list(args: ListArgs) -> int:
         return 0
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("environment", box=None)
+    table = Table(Column("environment", no_wrap=True), box=None)
     for column in ("observation", "action", "episode"):
         table.add_column(column, justify="right")
     table.add_column("what it is")

@@ -46,10 +46,10 @@ class BulletEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     """
 
     def __init__(self, name: str) -> None:
-        self._pybullet, builder = _packages()
+        blind = _packages()
         with warnings.catch_warnings(), _generators(0):
             warnings.simplefilter("ignore")  # about the precision of its bounds
-            self._env = builder.EnvironmentBuilder(**gymnasium.spec(name).kwargs)
+            self._env = blind(**gymnasium.spec(name).kwargs)
         self.observation_space = self._env.observation_space
         self.action_space = self._env.action_space
         self._episodes = np.random.default_rng()
@@ -86,9 +86,6 @@ class BulletEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         )
         client.setGravity(0, 0, -9.81)
         client.setDefaultContactERP(0.9)
-        # Meshes that are only looked at take up to half a second to load, and nobody looks.
-        load = functools.partial(self._pybullet.loadURDF, physicsClientId=client._client)
-        client.loadURDF = functools.partial(_load_unseen, load, self._pybullet.URDF_IGNORE_VISUAL_SHAPES)
         env._setup_simulation()
         env.stored_state_id = -1
         env.iteration = 0
@@ -106,16 +103,16 @@ def make(name: str, num_envs: int, threads: int | None) -> BatchedEnv:
     return adapt(functools.partial(BulletEnv, name), num_envs, name, episode_length=length, workers=workers)
 
 
-def _load_unseen(load: Any, unseen: int, *args: Any, flags: int = 0, **kwargs: Any) -> Any:
-    return load(*args, flags=flags | unseen, **kwargs)
-
-
 @functools.cache
-def _packages() -> tuple[Any, Any]:
-    """pybullet, and the module of bullet-safety-gym that builds environments."""
+def _packages() -> Any:
+    """The environments' class, changed to load no meshes that are only looked at: they take most of a start.
+
+    Raises:
+        GoodpathError: bullet-safety-gym is not installed.
+    """
     try:
-        # It redirects streams of the operating system at import, which stand-ins for them lack.
-        with contextlib.redirect_stderr(sys.__stderr__), warnings.catch_warnings():
+        # It redirects standard error as it is imported, which needs Python's real stream.
+        with contextlib.redirect_stderr(sys.__stderr__), _silenced(2), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import_module("bullet_safety_gym")  # which registers the tasks
             pybullet: Any = import_module("pybullet")
@@ -126,26 +123,44 @@ def _packages() -> tuple[Any, Any]:
             f"`pip install --no-deps bullet-safety-gym==1.4.0`."
         ) from error
     builder.RedirectStream = _quiet  # its own needs Python's real streams, and leaves a file open each time
-    return pybullet, builder
+    original = builder.EnvironmentBuilder
+
+    def set_up(env: Any, graphics: bool = False) -> Any:
+        client = original._setup_client_and_physics(env, graphics)
+        load = functools.partial(pybullet.loadURDF, physicsClientId=client._client)
+
+        def load_unseen(*args: Any, flags: int = 0, **options: Any) -> Any:
+            return load(*args, flags=flags | pybullet.URDF_IGNORE_VISUAL_SHAPES, **options)
+
+        client.loadURDF = load_unseen
+        return client
+
+    return type("BlindEnvironment", (original,), {"_setup_client_and_physics": set_up})
+
+
+def _quiet(_stream: Any) -> contextlib.AbstractContextManager[None]:
+    """Stands in for the package's own redirection of standard output."""
+    return _silenced(1)
 
 
 @contextlib.contextmanager
-def _quiet(_stream: Any) -> Iterator[None]:
-    """Silences the C code that greets on standard output whenever a simulator starts."""
+def _silenced(descriptor: int) -> Iterator[None]:
+    """Silences C code, which greets when it is imported and whenever a simulator starts."""
     if os.name != "posix":
         yield
         return
     library = ctypes.CDLL(None)
-    sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
     library.fflush(None)
-    kept = os.dup(1)
+    kept = os.dup(descriptor)
     with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), descriptor)
     try:
         yield
     finally:
         library.fflush(None)
-        os.dup2(kept, 1)
+        os.dup2(kept, descriptor)
         os.close(kept)
 
 
