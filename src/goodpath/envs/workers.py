@@ -72,7 +72,8 @@ class WorkerEnv:
                 process.start()
                 there.close()  # so that a dead worker closes the pipe
                 self._workers.append((process, here))
-            self._collect()  # every worker says when its environments stand
+            # Every worker says when its environments stand.
+            self._collect("; a script needs `if __name__ == '__main__':` around what it does")
         except BaseException:
             self.close()
             raise
@@ -133,8 +134,11 @@ class WorkerEnv:
                 pipe.send(request)
         return self._collect()
 
-    def _collect(self) -> list[Any]:
+    def _collect(self, hint: str = "; workers=0 shows where") -> list[Any]:
         """The answer of every worker, in order.
+
+        Args:
+            hint: what to do about a worker that failed.
 
         Raises:
             GoodpathError: one of them failed or died; all are ended then.
@@ -150,7 +154,7 @@ class WorkerEnv:
             if kind != "done":
                 self.close()
                 raise GoodpathError(
-                    f"worker {number} of {self.spec.name} failed ({answer}); workers=0 shows where."
+                    f"worker {number} of {self.spec.name} failed ({answer}){hint}."
                     if kind != "refused"
                     else answer
                 )
