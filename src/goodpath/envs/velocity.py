@@ -293,6 +293,8 @@ def _advance(model: mujoco.MjModel, data: mujoco.MjData, substeps: int) -> None:
         data.time += seconds
 
 
-def make(name: str, num_envs: int, threads: int | None) -> VelocityEnv:
-    """The velocity task of that name, exact."""
-    return VelocityEnv(name, num_envs, threads)
+def make(
+    name: str, num_envs: int, threads: int | None, physics: Literal["exact", "fast"] = "exact"
+) -> VelocityEnv:
+    """The velocity task of that name; see `VelocityEnv`."""
+    return VelocityEnv(name, num_envs, threads, physics)
