@@ -37,7 +37,7 @@ class Formulas:
         reward_max_error: of one step.
         cost_mismatches: steps in which the cost differs.
         goal_mismatches: None; there are no goals.
-        termination_mismatches: steps in which the end of the episode differs.
+        death_mismatches: steps in which the end of the episode differs.
     """
 
     layout_max_error: float
@@ -45,14 +45,14 @@ class Formulas:
     reward_max_error: float
     cost_mismatches: int
     goal_mismatches: None
-    termination_mismatches: int
+    death_mismatches: int
 
     @property
     def passed(self) -> bool:
         """Whether everything agrees to 1e-12."""
         errors = (self.layout_max_error, self.observation_max_error, self.reward_max_error)
         exact = all(error <= _ROUNDING for error in errors)
-        return exact and self.cost_mismatches == self.termination_mismatches == 0
+        return exact and self.cost_mismatches == self.death_mismatches == 0
 
 
 @dataclass(frozen=True)
