@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from goodpath.envs.navigation.verify import Verdict
+    from goodpath.envs.verify import Verdict
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def _list(args: ListArgs) -> int:
         return 0
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("environment", box=None)
+    table = Table(Column("environment", no_wrap=True), box=None)
     for column in ("observation", "action", "episode"):
         table.add_column(column, justify="right")
     table.add_column("what it is")
@@ -72,7 +72,7 @@ def _list(args: ListArgs) -> int:
 
 
 def _verify(args: VerifyArgs) -> int:
-    from goodpath.envs.navigation.verify import verify
+    from goodpath.envs.verify import verify
     from goodpath.errors import GoodpathError
 
     if not args.recordings:

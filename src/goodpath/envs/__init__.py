@@ -2,6 +2,7 @@
 
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from goodpath.envs.vector import BatchedEnv
@@ -16,13 +17,20 @@ class Entry(NamedTuple):
     Attributes:
         factory: `module:attribute` of a function `(name, num_envs, threads) -> BatchedEnv`.
         summary: one line that says what it is.
+        needs: module that has to be installed for it, where it is none of goodpath's own requirements.
     """
 
     factory: str
     summary: str
+    needs: str = ""
 
 
 _NAVIGATION = "goodpath.envs.navigation.engine:make"
+
+_VELOCITY = "goodpath.envs.velocity:make"
+
+_BULLET = "goodpath.envs.bullet:make"
+_GYMNASIUM = "goodpath.envs.adapters:make"
 
 _TASKS = {
     "Goal1": "reach goal after goal round 8 hazards; a vase is free of cost",
@@ -31,33 +39,75 @@ _TASKS = {
     "Circle2": "run round a circle that reaches beyond four walls",
 }
 
-ENVIRONMENTS: dict[str, Entry] = {
-    f"Safety{robot}{task}-v0": Entry(_NAVIGATION, summary)
-    for robot in ("Point", "Car")
-    for task, summary in _TASKS.items()
+_SPEEDS = {  # robot -> what costs
+    "HalfCheetah": "not too fast along x",
+    "Hopper": "not too fast along x, without falling",
+    "Walker2d": "not too fast along x, without falling",
+    "Swimmer": "not too fast",
+    "Ant": "not too fast in the plane, without falling",
+    "Humanoid": "not too fast in the plane, without falling",
 }
+
+ENVIRONMENTS: dict[str, Entry] = (
+    {
+        f"Safety{robot}{task}-v0": Entry(_NAVIGATION, summary)
+        for robot in ("Point", "Car")
+        for task, summary in _TASKS.items()
+    }
+    | {
+        f"Safety{robot}Velocity-v{version}": Entry(_VELOCITY, f"run forward, {limit} (version {version})")
+        for robot, limit in _SPEEDS.items()
+        for version in (1, 0)
+    }
+    | {
+        f"Safety{robot}{task}-v0": Entry(_BULLET, f"Bullet-Safety-Gym: {summary}", needs="bullet_safety_gym")
+        for task, summary in (
+            ("Run", "run fast, but not too fast, between two lines"),
+            ("Circle", "run round a circle that reaches beyond two lines"),
+        )
+        for robot in ("Ball", "Car", "Drone", "Ant")
+    }
+)
 
 
 def names() -> list[str]:
-    """The names that `make` knows, in order."""
-    return list(ENVIRONMENTS)
+    """The names of what can be made here, in order: without those that need a package which is missing."""
+    return [name for name, entry in ENVIRONMENTS.items() if not entry.needs or find_spec(entry.needs)]
 
 
 def canonical(name: str) -> str:
     """The name without the decorations that data sets give it.
 
     `OfflinePointCircle1Gymnasium-v0` and `SafetyPointCircle1Gymnasium-v0` are both `SafetyPointCircle1-v0`.
+    Names such as `my_package:MyEnv-v0` stay as they are; `make` finds out whether there is such a thing.
 
     Raises:
         GoodpathError: no environment has that name.
     """
+    if _foreign(name):
+        return name
     match = re.fullmatch(r"(?:Offline|Safety)(\w+?)(?:Gymnasium)?-v(\d+)", name)
     plain = f"Safety{match[1]}-v{match[2]}" if match else name
     for candidate in (name, plain):
         if candidate in ENVIRONMENTS:
             return candidate
     raise GoodpathError(
-        f"there is no environment '{name}'.{nearest(plain, names())} `goodpath envs` lists all of them."
+        f"there is no environment '{name}'.{nearest(plain, list(ENVIRONMENTS))} `goodpath envs` lists "
+        f"them; one of your own is called my_package:MyEnv-v0."
+    )
+
+
+def _foreign(name: str) -> bool:
+    """Whether the name is `module:Id`: an environment that the module registers with Gymnasium."""
+    return re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:\S+", name) is not None
+
+
+def _entry(name: str) -> Entry:
+    name = canonical(name)
+    return (
+        Entry(_GYMNASIUM, f"registered with Gymnasium by {name.split(':')[0]}")
+        if _foreign(name)
+        else ENVIRONMENTS[name]
     )
 
 
@@ -67,22 +117,24 @@ def describe(name: str) -> str:
     Raises:
         GoodpathError: no environment has that name.
     """
-    return ENVIRONMENTS[canonical(name)].summary
+    return _entry(name).summary
 
 
 def make(name: str, num_envs: int = 1, threads: int | None = None) -> BatchedEnv:
     """Makes `num_envs` copies of an environment.
 
     Args:
-        name: one of `names()`, or the id that DSRL data sets give the same task.
+        name: one of `names()`, the id that DSRL data sets give the same task, or `my_package:MyEnv-v0` for
+            what the module `my_package` registers with Gymnasium as `MyEnv-v0`.
         num_envs: number of copies, stepped together.
-        threads: threads to step them with, where the environment uses threads; chosen for you when left out.
+        threads: threads to step them with, or processes where they are not goodpath's own; chosen for you
+            when left out.
 
     Raises:
-        GoodpathError: no environment has that name.
+        GoodpathError: no environment has that name, or the package that it comes from is missing.
     """
     name = canonical(name)
-    module, attribute = ENVIRONMENTS[name].factory.split(":")
+    module, attribute = _entry(name).factory.split(":")
     env: BatchedEnv = getattr(import_module(module), attribute)(name, num_envs, threads)
     return env
 
