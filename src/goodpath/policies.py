@@ -180,7 +180,7 @@ def load_policy(path: str | Path) -> TrainedPolicy:
     if not path.is_file():
         raise GoodpathError(f"no policy at {path}; a run keeps its policies in its folder `policies`.")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
             if header["format"] != FORMAT or header["version"] != 1:
                 raise KeyError(FORMAT)

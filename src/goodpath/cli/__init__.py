@@ -29,7 +29,7 @@ def usage() -> str:
     lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
-            f"goodpath {goodpath.__version__}: {goodpath.__doc__.splitlines()[0]}",
+            f"goodpath {goodpath.__version__}: {(goodpath.__doc__ or '').partition(chr(10))[0]}",
             "",
             "usage: goodpath COMMAND ...     (goodpath COMMAND --help explains a command)",
             "",

@@ -69,6 +69,15 @@ ENVIRONMENTS: dict[str, Entry] = (
     }
 )
 
+ENVIRONMENTS |= {
+    f"Probe{name}-v0": Entry("goodpath.envs.probe:make", f"known optimum: {summary}")
+    for name, summary in (
+        ("Bandit", "one step, reward and cost both grow with the action"),
+        ("Context", "one step, the observation says which action is paid"),
+        ("Line", "ten steps, speed is paid and costs its square"),
+    )
+}
+
 
 def names() -> list[str]:
     """The names of what can be made here, in order: without those that need a package which is missing."""

@@ -96,7 +96,7 @@ class Config:
     and for labelled data whole segments as often as they were drawn."""
     clone_learning_rate: float = 1e-3
     """Adam's learning rate while cloning."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 1.5e-4
     """Adam's learning rate while classifying."""
     warmup: int = 0
     """Updates over which the learning rate of classification grows linearly to its value."""
@@ -143,9 +143,19 @@ def init(config: Config, spec: Spec, key: Array) -> State:
 
 
 def _clone_optimizer(config: Config) -> optax.GradientTransformation:
-    if not config.decay:
-        return optax.adam(config.clone_learning_rate)
-    return optax.adam(optax.cosine_decay_schedule(config.clone_learning_rate, clone_steps(config)))
+    return optax.adam(_schedule(config, config.clone_learning_rate, 0, clone_steps(config)))
+
+
+def _classify_optimizer(config: Config) -> optax.GradientTransformation:
+    return optax.adam(
+        _schedule(config, config.learning_rate, config.warmup, config.steps - clone_steps(config))
+    )
+
+
+def _schedule(config: Config, rate: float, warmup: int, steps: int) -> Callable[[Any], Any]:
+    """Learning rate by the number of updates done in a phase of `steps` updates."""
+    decay = optax.cosine_decay_schedule(1.0, max(steps, 1)) if config.decay else optax.constant_schedule(1.0)
+    return lambda count: rate * jnp.minimum(1.0, (count + 1) / max(warmup, 1)) * decay(count)
 
 
 def clone_loss(policy: Policy, data: Data, batch: dict[str, Array], length: int, key: Array) -> Array:
@@ -188,7 +198,7 @@ def classify_loss(
     scores = score(config, policy, data, batch["starts"], length, key)
     loss = -jnp.sum(batch["weights"] * log_likelihood(scores, labels, config.clamp))
     sums = {
-        "accuracy": jnp.sum(mask * ((scores > 0) == (labels > 0))),
+        "accuracy": jnp.sum(jnp.where((scores > 0) == (labels > 0), mask, 0.0)),
         "score_desirable": jnp.sum(mask * labels * scores),
         "score_undesirable": jnp.sum(mask * (1 - labels) * scores),
     }
@@ -251,12 +261,6 @@ def update_clone(config: Config, state: State, data: Data, batch: dict[str, Arra
     count = jnp.sum(batch["mask"]) * rows
     policy, optimizer = _descend(_clone_optimizer(config), state, gradient, count)
     return State(policy, policy, optimizer, state.key, state.step + 1), {"loss": total / count}
-
-
-def _classify_optimizer(config: Config) -> optax.GradientTransformation:
-    return optax.adam(
-        lambda count: config.learning_rate * jnp.minimum(1.0, (count + 1) / max(config.warmup, 1))
-    )
 
 
 def enter_classify(config: Config, state: State) -> State:
@@ -363,7 +367,7 @@ TRAC = OfflineMethod(
             shuffles=1,
         ),
         # The size of the demonstration: small enough for a minute on two cores.
-        "demo": Config(steps=8_600, clone_fraction=0.93, hidden=(128, 128)),
+        "demo": Config(steps=8_500, clone_fraction=0.94, hidden=(128, 128)),
     },
     prepare=Segments,
     init=init,

@@ -96,7 +96,7 @@ def train_loop(
 
     with (
         _stop_requests() as stop_requested,
-        log_path.open("a", encoding="utf-8") as log,
+        log_path.open("a", encoding="utf-8", buffering=1) as log,
         Progress(program.total_steps, cost_limit, quiet) as progress,
     ):
 

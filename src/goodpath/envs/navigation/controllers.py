@@ -293,13 +293,13 @@ def lidar_points(readings: Array, reach: float) -> Array:
 
 def _circle_tempers(task: Task, count: int, rng: np.random.Generator) -> CircleTemper:
     kind = _kinds(count, rng)
-    half_width = _draw(kind, rng, (0.75, 1.08), (0.5, 1.05), (1.05, 1.55))
+    half_width = _draw(kind, rng, (0.75, 1.02), (0.6, 1.02), (1.05, 1.55))
     # Careful ones keep clear of walls at the ends too, where there are any.
     tallest = np.where(kind < 2, np.minimum(1.6, 0.95 * task.costs[0].limits[1]), 1.6)
     return CircleTemper(
         half_width=half_width,
         half_height=half_width + rng.uniform(0.0, 1.0, count) * np.maximum(tallest - half_width, 0.0),
-        speed=_draw(kind, rng, (0.8, 1.6), (0.1, 1.0), (0.5, 1.6)),
+        speed=_draw(kind, rng, (0.9, 1.6), (0.1, 0.9), (0.5, 1.6)),
         turn=_turns(count, rng),
         patience=_draw(kind, rng, (0.3, 0.8), (0.2, 0.8), (0.0, 0.5)),
         noise=rng.uniform(0.0, 0.3, count),
@@ -322,7 +322,7 @@ def _goal_tempers(count: int, rng: np.random.Generator) -> GoalTemper:
 
 def _kinds(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """(count,) 0 for careful and quick drivers, 1 for careful and slow ones, 2 for reckless ones."""
-    return rng.choice(3, count, p=(0.25, 0.25, 0.5))
+    return rng.choice(3, count, p=(0.2, 0.4, 0.4))
 
 
 def _draw(kind: NDArray[np.int64], rng: np.random.Generator, *ranges: tuple[float, float]) -> Array:

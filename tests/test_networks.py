@@ -1,0 +1,57 @@
+"""The perceptron against NumPy, and dropout against what it promises."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from goodpath.networks import dropout, mlp
+
+
+def test_network_equals_numpy():
+    network = mlp((3, 8, 5, 2), jax.random.key(0))
+    inputs = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    hidden = inputs
+    for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
+        hidden = np.maximum(hidden @ np.asarray(weight) + np.asarray(bias), 0)
+    expected = hidden @ np.asarray(network.weights[-1]) + np.asarray(network.biases[-1])
+    np.testing.assert_allclose(network(inputs), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(network(inputs[0]), expected[0], rtol=1e-5, atol=1e-6)
+
+
+def test_weights_are_orthogonal_and_biases_zero():
+    network = mlp((4, 16, 16, 2), jax.random.key(1))
+    square = np.asarray(network.weights[1])
+    np.testing.assert_allclose(square.T @ square, np.eye(16), atol=1e-5)
+    assert all((np.asarray(bias) == 0).all() for bias in network.biases)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.25, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate):
+    ones = jnp.ones((400, 256))
+    dropped = np.asarray(dropout(ones, rate, jax.random.key(0)))
+    share = (dropped == 0).mean()
+    # Five standard errors of a fair coin tossed 102,400 times.
+    assert abs(share - rate) < 5 * np.sqrt(rate * (1 - rate) / dropped.size)
+    np.testing.assert_allclose(np.unique(dropped), [0, 1 / (1 - rate)], rtol=1e-6)
+
+
+def test_dropout_masks_are_independent_of_each_other_and_of_position():
+    ones = jnp.ones((500, 128))
+    masks = [np.asarray(dropout(ones, 0.5, jax.random.key(seed))) > 0 for seed in range(6)]
+    limit = 5 / np.sqrt(masks[0].size)
+    for i, first in enumerate(masks):
+        signs = 2.0 * first - 1
+        assert abs((signs[:, 1:] * signs[:, :-1]).mean()) < limit  # neighbours in a row
+        assert abs((signs[1:] * signs[:-1]).mean()) < limit  # neighbours in a column
+        for second in masks[i + 1 :]:
+            assert abs((signs * (2.0 * second - 1)).mean()) < limit
+    columns = np.stack(masks).mean(axis=(0, 1))
+    assert np.abs(columns - 0.5).max() < 5 * np.sqrt(0.25 / 3000)
+
+
+def test_dropout_only_with_a_key():
+    network = mlp((3, 64, 1), jax.random.key(0), dropout_rate=0.5)
+    inputs = jnp.ones((4, 3))
+    np.testing.assert_array_equal(network(inputs), network(inputs))
+    assert not np.array_equal(network(inputs, jax.random.key(1)), network(inputs))
