@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodpath.envs.navigation.engine import NavigationEnv
-from goodpath.envs.navigation.formulas import observe
 from goodpath.envs.navigation.layout import Layout
-from goodpath.envs.navigation.tasks import TASKS
+from goodpath.envs.navigation.variants import EVERY_TASK
 from goodpath.errors import GoodpathError, nearest
 
 Array = NDArray[np.float64]
@@ -113,7 +112,7 @@ def verify(path: Path) -> Verdict:
     recording = load(path)
     name = str(recording["task"])
     seeds = len(recording["seeds"])
-    env = NavigationEnv(TASKS[name], seeds, threads=1)
+    env = NavigationEnv(EVERY_TASK[name], seeds, threads=1, physics="exact", seeding="original")
     # Recordings of different lengths are compared as far as the shortest goes.
     steps = int(recording["n_steps"].min())
     try:
@@ -141,8 +140,8 @@ def load(path: Path) -> Recording:
     if missing:
         raise GoodpathError(f"'{path}' is no recording of a navigation task: it has no '{missing[0]}'.")
     name = str(recording["task"])
-    if name not in TASKS:
-        raise GoodpathError(f"'{path}' records '{name}', which is not here.{nearest(name, list(TASKS))}")
+    if name not in EVERY_TASK:
+        raise GoodpathError(f"'{path}' records '{name}', which is not here.{nearest(name, list(EVERY_TASK))}")
     return recording
 
 
@@ -157,14 +156,13 @@ def _compare(env: NavigationEnv, recording: Recording, steps: int) -> tuple[Form
     for t in range(steps):
         _force(env, recording, "b", t)
         env.simulate(np.clip(recording["action"][:, t], -1.0, 1.0))
-        qpos = np.stack([world.qpos for world in env.worlds])
-        physics_errors[:, t] = np.abs(qpos - recording["a_qpos"][:, t])
+        physics_errors[:, t] = np.abs(env.physics.qpos - recording["a_qpos"][:, t])
         reward, info = env.outcome()
         physics_rewards[:, t] = np.abs(reward - rewards[:, t])
         flips += _disagreements(info, recording, t, ("cost_sum",))
 
         _force(env, recording, "a", t)
-        _set_goals(env, recording, "b", t)  # reward and goal are about the goal before the step
+        _set_goals(env, recording, "b", t)  # reward, cost and goal are about the goal before the step
         reward, info = env.outcome()
         # Not Python's max, to which NaN is smaller than anything.
         reward_error = np.maximum(reward_error, np.abs(reward - rewards[:, t]).max())
@@ -173,11 +171,11 @@ def _compare(env: NavigationEnv, recording: Recording, steps: int) -> tuple[Form
             env.renew_goals(info["goal_met"])
             mismatches[1] += np.count_nonzero(_goal_errors(env, recording, "a", t) > _ROUNDING)
             _set_goals(env, recording, "a", t)
-        errors = np.abs(observe(env.task, env.state()) - observations[:, t])
+        errors = np.abs(env.formulas.observe(env.state()) - observations[:, t])
         observation_error = np.maximum(observation_error, errors[:, _ACCELEROMETER:].max())
 
     near = _near_contact(recording, steps)
-    size = env.worlds[0].agent_size
+    size = env.physics.agent_size
     agent, objects = physics_errors[..., :size].max(-1), physics_errors[..., size:]
     return (
         Formulas(layout_error, float(observation_error), float(reward_error), *mismatches.tolist()),
@@ -194,44 +192,53 @@ def _compare(env: NavigationEnv, recording: Recording, steps: int) -> tuple[Form
 def _start(env: NavigationEnv, recording: Recording) -> float:
     """Resets to the recorded seeds, then to the recorded places; returns how far apart the two were."""
     env.reset([int(seed) for seed in recording["seeds"]])
-    placed = [
-        c
-        for g in env.task.groups
-        if not g.fixed and g.name != "goal"
-        for c in np.r_[env.task.columns(g.name)]
-    ]
+    fixed = [g.name for g in env.task.groups if g.fixed]
+    placed = [c for g in env.task.groups if g.name not in ("goal", *fixed) for c in np.r_[env.task.columns(g.name)]]
     errors = [
         np.abs(env.places - recording["layout_xy"])[:, [0, *placed]].max(),
         np.abs(env.angles[:, 0] - recording["agent_rot"]).max(),
     ]
-    if env.task.reward == "goal":
+    if env.task.has_goal:
         errors.append(_goal_errors(env, recording, "b", 0).max())
-    for row, places in enumerate(recording["layout_xy"]):
-        angles = env.angles[row].copy()
-        angles[0] = recording["agent_rot"][row]
-        env.place(row, Layout(places, angles))
+    layouts = [
+        Layout(places, np.r_[turn, angles[1:]])
+        for places, turn, angles in zip(
+            recording["layout_xy"], recording["agent_rot"], env.angles, strict=True
+        )
+    ]
+    env.place(np.arange(env.num_envs), layouts)
     return float(np.max(errors))
 
 
 def _force(env: NavigationEnv, recording: Recording, when: str, t: int) -> None:
     """Puts every simulator, and the goals, into the recorded state before (`b`) or after (`a`) step t."""
-    qpos, qvel, control, warmstart, time = (
-        recording[f"{when}_{key}"][:, t] for key in ("qpos", "qvel", "ctrl", "qacc_warmstart", "time")
+    env.physics.force(
+        *(recording[f"{when}_{key}"][:, t] for key in ("qpos", "qvel", "ctrl", "qacc_warmstart", "time"))
     )
-    for row, world in enumerate(env.worlds):
-        world.force(qpos[row], qvel[row], control[row], warmstart[row], float(time[row]))
     _set_goals(env, recording, when, t)
 
 
 def _set_goals(env: NavigationEnv, recording: Recording, when: str, t: int) -> None:
-    if env.task.reward == "goal":
-        env.places[:, env.task.columns("goal").start] = recording[f"{when}_goal_pos"][:, t, :2]
-        env.last_distance[:] = recording[f"{when}_last_dist_goal"][:, t]
+    if not env.task.has_goal:
+        return
+    env.places[:, env.task.columns("goal").start] = recording[f"{when}_goal_pos"][:, t, :2]
+    if env.task.reward == "push":
+        to_box, to_goal = (recording[f"{when}_last_{way}"][:, t] for way in ("dist_box", "box_goal"))
+        env.last_remaining[:] = to_box + to_goal
+    else:
+        env.last_remaining[:] = recording[f"{when}_last_dist_goal"][:, t]
+    if env.task.reward == "button":
+        env.goal_button[:] = recording[f"{when}_goal_button"][:, t]
+        env.timer[:] = recording[f"{when}_button_timer"][:, t]
 
 
 def _goal_errors(env: NavigationEnv, recording: Recording, when: str, t: int) -> Array:
+    """(seeds,) how far, in metres, the goal is from where it should be; buttons and timers count as metres."""
     goals = env.places[:, env.task.columns("goal").start]
     errors: Array = np.abs(goals - recording[f"{when}_goal_pos"][:, t, :2]).max(1)
+    if env.task.reward == "button":
+        errors = errors + np.abs(env.goal_button - recording[f"{when}_goal_button"][:, t])
+        errors = errors + np.abs(env.timer - recording[f"{when}_button_timer"][:, t])
     return errors
 
 
@@ -242,7 +249,8 @@ def _disagreements(
     wrong = np.zeros(len(info["cost_sum"]), np.bool_)
     for name in names:
         if name.startswith("cost_"):
-            wrong |= info[name] != recording["cost" if name == "cost_sum" else name][:, t]
+            # Where the original leaves a cost out, because buttons are dark, it is zero here.
+            wrong |= info[name] != np.nan_to_num(recording["cost" if name == "cost_sum" else name][:, t])
     goals = np.count_nonzero(info["goal_met"] != recording["goal_met"][:, t]) if "goal_met" in info else 0
     return np.array([np.count_nonzero(wrong), goals])
 
