@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from goodpath.envs import canonical
 from goodpath.envs.navigation.engine import NavigationEnv
-from goodpath.envs.navigation.tasks import TASKS
+from goodpath.envs.navigation.variants import EVERY_TASK
 from goodpath.envs.vector import Array, Scene, Shape
 from goodpath.errors import GoodpathError
 
@@ -19,6 +19,10 @@ _COLOURS = {
     "goal": (120, 190, 90),
     "hazard": (120, 130, 220),
     "vase": (90, 200, 200),
+    "button": (230, 150, 60),
+    "gremlin": (150, 90, 190),
+    "pillar": (110, 110, 110),
+    "box": (220, 200, 80),
     "track": (215, 235, 215),
     "wall": (235, 190, 90),
     "agent": (200, 60, 60),
@@ -44,12 +48,12 @@ class NavigationGymEnv(gymnasium.Env[Array, Array]):
         if render_mode not in (None, "rgb_array"):
             raise GoodpathError(f"render_mode is '{render_mode}'; it must be 'rgb_array' or None.")
         name = canonical(name)
-        if name not in TASKS:
+        if name not in EVERY_TASK:
             raise GoodpathError(f"'{name}' is no navigation task; make it with goodpath.envs.make.")
         self.render_mode = render_mode
-        self._env = NavigationEnv(TASKS[name], num_envs=1)
+        self._env = NavigationEnv(EVERY_TASK[name], num_envs=1)
         sizes = self._env.spec
-        sensors = sizes.observation_size - 16 * len(TASKS[name].lidars)
+        sensors = sizes.observation_size - 16 * len(EVERY_TASK[name].lidars)
         low, high = np.zeros(sizes.observation_size), np.ones(sizes.observation_size)
         low[:sensors], high[:sensors] = -np.inf, np.inf  # sensors have no bounds, lidars lie in [0, 1]
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float64)

@@ -161,7 +161,7 @@ class NavigationEnv:
         self.simulate(self._controls(actions))
         rewards, info = self.outcome()
         terminated = self.renew_goals(info["goal_met"]) if self.task.has_goal else np.zeros(self.num_envs, bool)
-        terminated |= self.physics.position[:, 2] <= self.task.robot.lowest
+        terminated |= self.dead()
         self._steps += 1
         truncated = self._steps >= self.task.episode_length
         observations = self.formulas.observe(self.state())
@@ -235,6 +235,10 @@ class NavigationEnv:
             self.timer[met] = BUTTON_DELAY
         self.last_remaining = self.formulas.remaining(self.state())
         return stuck
+
+    def dead(self) -> Mask:
+        """(num_envs,) whether each agent has sunk so low that its episode ends."""
+        return self.physics.position[:, 2] <= self.task.robot.lowest
 
     def place(self, rows: Rows, layouts: Sequence[Layout], joints: Array | None = None) -> None:
         """Starts the simulators of some environments, each from its layout; `joints` as `Physics.reset`."""

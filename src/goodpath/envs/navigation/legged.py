@@ -76,8 +76,9 @@ def _doggo_leg(number: int, x: int, y: int) -> str:
     span, rest = ("-1.308998 0.2618", -0.174533) if x > 0 else ("0 2.356196", 0.0)
     hip, knee = f"{0.1 * x} {0.05 * y} 0", f"0.049 {0.0283 * y} -0.025"
     return f"""
-<geom class="leg" fromto="{0.05 * x} 0 0 {hip}"/>
-<body pos="{hip}" childclass="leg">
+<body childclass="leg">
+ <geom fromto="{0.05 * x} 0 0 {hip}"/>
+ <body pos="{hip}">
   <joint name="hip_{number}_z" axis="0 0 {y}" range="-0.174533 0.523599"/>
   <joint name="hip_{number}_y" axis="0 1 0" range="{span}" springref="{rest}"/>
   <geom fromto="0 0 0 {knee}"/>
@@ -87,6 +88,7 @@ def _doggo_leg(number: int, x: int, y: int) -> str:
     <site name="touch_{number}a" size="0.018"/>
     <site name="touch_{number}b" size="0.018" pos="-0.0588 {-0.0339 * y} -0.05"/>
   </body>
+ </body>
 </body>"""
 
 
