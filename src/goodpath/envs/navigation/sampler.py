@@ -1,7 +1,7 @@
 """The fast sampler: the distribution of safety-gymnasium 1.0.0 from another stream of numbers.
 
 The original places one thing after another, draws up to 100 places for each until one is clear of all before
-it, and starts over when none is. On the Button tasks one attempt in fifty comes to an end. Here 64 attempts
+it, and starts over when none is. On the Button tasks one attempt in fifty comes to an end. Here attempts
 go side by side, each by the same rule, and what succeeds beyond need is kept for later episodes. Attempts are
 independent, so that which of them is used first changes nothing of the distribution.
 """
@@ -9,11 +9,16 @@ independent, so that which of them is used first changes nothing of the distribu
 from math import pi
 
 import numpy as np
+from numpy.typing import NDArray
 
 from goodpath.envs.navigation.layout import ATTEMPTS, DRAWS, Array, Layout, Plan
 
-_SIDE_BY_SIDE = 64
+Rows = NDArray[np.int64]
+
+# Attempts that go side by side, at first and where few of them succeed.
+_FEW, _MANY, _ENOUGH = 64, 256, 4
 # How many of its draws an attempt makes at once: most things find room soon.
+_FIRST = 4  # things whose distance is asked about before that of the others
 _BLOCKS = (4, 16, DRAWS - 20)
 
 
@@ -33,6 +38,13 @@ class FastSampler:
         keepouts = np.array(plan.keepouts)
         self._apart = (keepouts[:, None] + keepouts) ** 2  # squares of the least distances
         self._spare: list[Array] = []
+        self._count = _FEW
+        # For each thing, those placed before it by the distance they demand, with its square, in two portions.
+        self._before = []
+        for thing, row in enumerate(self._apart):
+            order = np.argsort(-row[:thing], kind="stable")
+            portions = [part for part in (order[:_FIRST], order[_FIRST:]) if part.size]
+            self._before.append([(part, row[part, None]) for part in portions])
 
     def skip(self, draws: int) -> None:
         """Does nothing: these are not the original's numbers."""
@@ -43,9 +55,11 @@ class FastSampler:
         while not self._spare:
             if tried >= ATTEMPTS:
                 raise self._plan.no_room(stuck)
-            places, stuck = self._attempts()
+            places, stuck = self._attempts(self._count)
             self._spare = list(places[::-1])
-            tried += _SIDE_BY_SIDE
+            tried += self._count
+            if len(places) < _ENOUGH:
+                self._count = _MANY
         places = self._spare.pop()
         return Layout(places, self._random.uniform(0.0, 2.0 * pi, len(places)))
 
@@ -76,28 +90,39 @@ class FastSampler:
         low, span = self._low[thing], self._span[thing]
         return low[0] + span[0] * drawn[0], low[1] + span[1] * drawn[1]
 
-    def _attempts(self) -> tuple[Array, int]:
-        """The layouts that came of a block of attempts, (successes, things, 2), and what failed the last."""
+    def _attempts(self, count: int) -> tuple[Array, int]:
+        """The layouts that came of so many attempts, (successes, things, 2), and what failed the last of them."""
         things = len(self._low)
-        xs, ys = np.empty((2, _SIDE_BY_SIDE, things))
+        xs, ys = np.empty((2, things, count))
         stuck = 0
         for thing in range(things):
-            waiting = np.arange(len(xs))
+            waiting = np.arange(xs.shape[1])
             for block in _BLOCKS:
-                x, y = self._candidates(thing, (len(waiting), block))
-                across = x[..., None] - xs[waiting, None, :thing]
-                along = y[..., None] - ys[waiting, None, :thing]
-                clear = (across * across + along * along >= self._apart[thing, :thing]).all(-1)
-                first = clear.argmax(1)
-                rows = np.arange(len(waiting))
-                found = clear[rows, first]
-                xs[waiting[found], thing] = x[rows, first][found]
-                ys[waiting[found], thing] = y[rows, first][found]
-                waiting = waiting[~found]
+                attempt = self._fill(thing, waiting, block, xs, ys)
+                done = np.zeros(xs.shape[1], np.bool_)
+                done[attempt] = True
+                waiting = waiting[~done[waiting]]
                 if not waiting.size:
                     break
             else:
-                xs, ys, stuck = np.delete(xs, waiting, 0), np.delete(ys, waiting, 0), thing
-                if not len(xs):
+                xs, ys, stuck = np.delete(xs, waiting, 1), np.delete(ys, waiting, 1), thing
+                if not xs.size:
                     break
-        return np.stack([xs, ys], -1), stuck
+        return np.stack([xs, ys], -1).swapaxes(0, 1), stuck
+
+    def _fill(self, thing: int, waiting: Rows, block: int, xs: Array, ys: Array) -> Rows:
+        """Draws `block` places for a thing in each waiting attempt; returns attempts where it found room.
+
+        The places go into `xs` and `ys`, (things, attempts).
+        """
+        attempt = np.repeat(waiting, block)
+        x, y = self._candidates(thing, attempt.shape)
+        # Those that keep most others away turn down most places: the rest is asked about few.
+        for others, apart in self._before[thing]:
+            across = x - xs[others][:, attempt]
+            along = y - ys[others][:, attempt]
+            clear = (across * across + along * along >= apart).all(0)
+            x, y, attempt = x[clear], y[clear], attempt[clear]
+        # The last one written stays, which is the first one drawn.
+        xs[thing, attempt[::-1]], ys[thing, attempt[::-1]] = x[::-1], y[::-1]
+        return attempt

@@ -1,0 +1,84 @@
+"""How fast the navigation environments are, against the physics that they cannot do without."""
+
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from goodpath.envs.navigation.engine import Fidelity, NavigationEnv
+from goodpath.envs.navigation.tasks import Task
+
+_CHUNK = 50  # environment steps measured at a time, by turns with as many of bare physics
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured of one task; a step is one environment step of one copy.
+
+    Attributes:
+        task: its name.
+        num_envs: copies.
+        threads: threads, for environment and bare physics alike.
+        physics: `exact` or `fast`, for both alike.
+        steps: environment steps measured, of all copies together.
+        steps_per_second: with random actions, and with one reset an episode.
+        raw_steps_per_second: bare `mj_step`s of the same scenes under random actions, ten to a step.
+        share_of_raw: the first over the second.
+        reset_in_steps: how many steps one reset takes as long as.
+    """
+
+    task: str
+    num_envs: int
+    threads: int
+    physics: str
+    steps: int
+    steps_per_second: float
+    raw_steps_per_second: float
+    share_of_raw: float
+    reset_in_steps: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return asdict(self)
+
+
+def measure(task: Task, num_envs: int, threads: int, physics: Fidelity, rounds: int = 8) -> Speed:
+    """Measures a task; environment and bare physics take turns, so that a busy machine is fair to both.
+
+    Args:
+        task: which.
+        num_envs: copies.
+        threads: threads that step them.
+        physics: `exact` or `fast`.
+        rounds: how often each takes its turn of fifty steps.
+    """
+    env = NavigationEnv(task, num_envs, threads, physics)
+    rng = np.random.default_rng(0)
+    shape = (_CHUNK, num_envs, env.spec.action_size)
+    env.reset(0)
+    _run(env, rng.uniform(-1.0, 1.0, shape))  # warms up, and lets what rests fall asleep
+    stepping = bare = starting = 0.0
+    for _ in range(rounds):
+        stepping += _run(env, rng.uniform(-1.0, 1.0, shape))
+        plan = env.physics.drive_plan(rng.uniform(-1.0, 1.0, shape).swapaxes(0, 1), _CHUNK)
+        begin = perf_counter()
+        env.physics.run(plan)
+        bare += perf_counter() - begin
+        begin = perf_counter()
+        env.reset()
+        starting += perf_counter() - begin
+        _run(env, rng.uniform(-1.0, 1.0, (12, *shape[1:])))
+    env.close()
+    steps = rounds * _CHUNK * num_envs
+    step, reset = stepping / steps, starting / (rounds * num_envs)
+    rate = 1.0 / (step + reset / task.episode_length)
+    return Speed(task.name, num_envs, threads, physics, steps, rate, steps / bare, rate * bare / steps, reset / step)
+
+
+def _run(env: NavigationEnv, actions: "np.ndarray[Any, np.dtype[np.float64]]") -> float:
+    """Seconds that the (steps, num_envs, action) actions took."""
+    begin = perf_counter()
+    for row in actions:
+        env.step(row)
+    return perf_counter() - begin
