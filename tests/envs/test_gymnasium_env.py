@@ -9,11 +9,11 @@ from gymnasium.utils.env_checker import check_env
 
 from goodpath import envs
 from goodpath.envs.gymnasium_env import NavigationGymEnv
-from goodpath.envs.navigation.tasks import TASKS
+from goodpath.envs.navigation.variants import EVERY_TASK
 from goodpath.errors import GoodpathError
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [name for name in EVERY_TASK if "1" in name or name[:5] == "Sagui"])
 def test_gymnasium_finds_nothing_to_complain_about(name):
     envs.register()
     envs.register()

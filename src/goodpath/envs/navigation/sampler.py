@@ -16,10 +16,10 @@ from goodpath.envs.navigation.layout import ATTEMPTS, DRAWS, Array, Layout, Plan
 Rows = NDArray[np.int64]
 
 # Attempts that go side by side, at first and where few of them succeed.
-_FEW, _MANY, _ENOUGH = 64, 256, 4
+_FEW, _MANY, _ENOUGH = 64, 512, 4
 # How many of its draws an attempt makes at once: most things find room soon.
-_FIRST = 4  # things whose distance is asked about before that of the others
-_BLOCKS = (4, 16, DRAWS - 20)
+_FIRST = 6  # things whose distance is asked about before that of the others
+_BLOCKS = (6, 30, DRAWS - 36)
 
 
 class FastSampler:
@@ -115,14 +115,22 @@ class FastSampler:
 
         The places go into `xs` and `ys`, (things, attempts).
         """
+        x, y = self._candidates(thing, (len(waiting), block))
         attempt = np.repeat(waiting, block)
-        x, y = self._candidates(thing, attempt.shape)
         # Those that keep most others away turn down most places: the rest is asked about few.
-        for others, apart in self._before[thing]:
-            across = x - xs[others][:, attempt]
-            along = y - ys[others][:, attempt]
-            clear = (across * across + along * along >= apart).all(0)
+        for number, (others, apart) in enumerate(self._before[thing]):
+            if number == 0:
+                across = x - xs[others][:, waiting, None]
+                along = y - ys[others][:, waiting, None]
+                x, y = x.ravel(), y.ravel()
+            else:
+                across, along = x - xs[others][:, attempt], y - ys[others][:, attempt]
+            across *= across
+            along *= along
+            across += along
+            clear = np.flatnonzero((across.reshape(len(others), -1) >= apart).all(0))
             x, y, attempt = x[clear], y[clear], attempt[clear]
+        x, y = x.ravel(), y.ravel()
         # The last one written stays, which is the first one drawn.
         xs[thing, attempt[::-1]], ys[thing, attempt[::-1]] = x[::-1], y[::-1]
         return attempt
