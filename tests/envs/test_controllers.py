@@ -77,7 +77,9 @@ def test_running_round_hazards_costs_less_than_running_through():
     assert returns.mean() > careful_returns.mean()
 
 
-@pytest.mark.parametrize("name", [f"SafetyPoint{kind}{level}-v0" for kind in ("Goal", "Circle") for level in (1, 2)])
+@pytest.mark.parametrize(
+    "name", [f"SafetyPoint{kind}{level}-v0" for kind in ("Goal", "Circle") for level in (1, 2)]
+)
 def test_actions_are_allowed_and_follow_the_generator(name):
     env = make(name, 6)
     observations = env.reset(0)

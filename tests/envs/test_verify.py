@@ -38,7 +38,9 @@ def add(index, amount):
 
 
 def test_every_robot_and_kind_of_task_has_a_recording():
-    tasks = [f"Safety{robot}{kind}{level}" for robot in ("Point", "Car") for kind in KINDS for level in (1, 2)]
+    tasks = [
+        f"Safety{robot}{kind}{level}" for robot in ("Point", "Car") for kind in KINDS for level in (1, 2)
+    ]
     assert {path.stem for path in RECORDINGS} == {*tasks, "SafetyAntGoal1", "SafetyDoggoGoal1"}
 
 

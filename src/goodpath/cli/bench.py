@@ -36,7 +36,9 @@ def main(arguments: list[str]) -> int:
     """Runs `goodpath bench envs`, and returns the exit code."""
     if arguments[:1] not in (["envs"], ["-h"], ["--help"]):
         given = arguments[0] if arguments else "nothing"
-        raise GoodpathError(f"there is no benchmark of '{given}'; `goodpath bench envs` measures environments.")
+        raise GoodpathError(
+            f"there is no benchmark of '{given}'; `goodpath bench envs` measures environments."
+        )
     if arguments[0] == "envs":
         arguments = arguments[1:]
     args = tyro.cli(EnvsArgs, args=arguments, prog="goodpath bench envs")

@@ -104,8 +104,8 @@ class NavigationEnv:
                 the random streams as they are.
 
         Raises:
-            GoodpathError: a seed is outside [0, 2³²), a sequence has the wrong length, or there is no room for
-                an object.
+            GoodpathError: a seed is outside [0, 2³²), a sequence has the wrong length, or an object finds no
+                room.
         """
         if seed is not None:
             self._samplers = [self._sampler(self._plan, value) for value in self._seeds(seed)]
@@ -160,7 +160,9 @@ class NavigationEnv:
         """One step without autoreset: `observations` and `final_observations` are the same array."""
         self.simulate(self._controls(actions))
         rewards, info = self.outcome()
-        terminated = self.renew_goals(info["goal_met"]) if self.task.has_goal else np.zeros(self.num_envs, bool)
+        terminated = (
+            self.renew_goals(info["goal_met"]) if self.task.has_goal else np.zeros(self.num_envs, bool)
+        )
         terminated |= self.dead()
         self._steps += 1
         truncated = self._steps >= self.task.episode_length

@@ -1,4 +1,4 @@
-"""Where things start: what a sampler needs of a task, and the sampler of safety-gymnasium 1.0.0, draw for draw."""
+"""Where things start: what a sampler needs of a task, and the original sampler, draw for draw."""
 
 from dataclasses import dataclass
 from math import pi

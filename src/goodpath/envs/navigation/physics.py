@@ -1,4 +1,4 @@
-"""The simulators of all copies of a task: one live MuJoCo state each, stepped together in MuJoCo's threads."""
+"""The simulators of all copies of a task: a live MuJoCo state each, stepped together in MuJoCo's threads."""
 
 import copy
 from typing import Any
@@ -121,7 +121,7 @@ class Physics:
         self._batch.forward(rows)
 
     def step(self, controls: Array) -> None:
-        """One environment step of all: ten of MuJoCo under the same (num_envs, action) controls in [-1, 1]."""
+        """One environment step of all: ten of MuJoCo under (num_envs, action) controls in [-1, 1]."""
         if self._driven:
             self._drive(controls)
             return

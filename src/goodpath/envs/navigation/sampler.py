@@ -39,7 +39,7 @@ class FastSampler:
         self._apart = (keepouts[:, None] + keepouts) ** 2  # squares of the least distances
         self._spare: list[Array] = []
         self._count = _FEW
-        # For each thing, those placed before it by the distance they demand, with its square, in two portions.
+        # For each thing, those placed before it, by the distance they demand, and its square: two portions.
         self._before = []
         for thing, row in enumerate(self._apart):
             order = np.argsort(-row[:thing], kind="stable")
@@ -51,7 +51,7 @@ class FastSampler:
 
     def layout(self) -> Layout:
         """See `Sampler`."""
-        tried = 0
+        tried = stuck = 0
         while not self._spare:
             if tried >= ATTEMPTS:
                 raise self._plan.no_room(stuck)
@@ -70,7 +70,9 @@ class FastSampler:
         drawn, block = 0, 16
         while drawn < ATTEMPTS:
             x, y = self._candidates(thing, (block,))
-            clear = ((x[:, None] - others[:, 0]) ** 2 + (y[:, None] - others[:, 1]) ** 2 >= apart).all(1)
+            clear: Mask = ((x[:, None] - others[:, 0]) ** 2 + (y[:, None] - others[:, 1]) ** 2 >= apart).all(
+                1
+            )
             first = int(clear.argmax())
             if clear[first]:
                 return float(x[first]), float(y[first])
@@ -91,7 +93,7 @@ class FastSampler:
         return low[0] + span[0] * drawn[0], low[1] + span[1] * drawn[1]
 
     def _attempts(self, count: int) -> tuple[Array, int]:
-        """The layouts that came of so many attempts, (successes, things, 2), and what failed the last of them."""
+        """(successes, things, 2) layouts of so many attempts, and the thing that failed the last."""
         things = len(self._low)
         xs, ys = np.empty((2, things, count))
         stuck = 0

@@ -73,7 +73,9 @@ def measure(task: Task, num_envs: int, threads: int, physics: Fidelity, rounds: 
     steps = rounds * _CHUNK * num_envs
     step, reset = stepping / steps, starting / (rounds * num_envs)
     rate = 1.0 / (step + reset / task.episode_length)
-    return Speed(task.name, num_envs, threads, physics, steps, rate, steps / bare, rate * bare / steps, reset / step)
+    return Speed(
+        task.name, num_envs, threads, physics, steps, rate, steps / bare, rate * bare / steps, reset / step
+    )
 
 
 def _run(env: NavigationEnv, actions: "np.ndarray[Any, np.dtype[np.float64]]") -> float:

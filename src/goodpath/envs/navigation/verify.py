@@ -204,7 +204,9 @@ def _start(env: NavigationEnv, recording: Recording) -> float:
     """Resets to the recorded seeds, then to the recorded places; returns how far apart the two were."""
     env.reset([int(seed) for seed in recording["seeds"]])
     fixed = [g.name for g in env.task.groups if g.fixed]
-    placed = [c for g in env.task.groups if g.name not in ("goal", *fixed) for c in np.r_[env.task.columns(g.name)]]
+    placed = [
+        c for g in env.task.groups if g.name not in ("goal", *fixed) for c in np.r_[env.task.columns(g.name)]
+    ]
     errors = [
         np.abs(env.places - recording["layout_xy"])[:, [0, *placed]].max(),
         np.abs(env.angles[:, 0] - recording["agent_rot"]).max(),
@@ -244,7 +246,7 @@ def _set_goals(env: NavigationEnv, recording: Recording, when: str, t: int) -> N
 
 
 def _goal_errors(env: NavigationEnv, recording: Recording, when: str, t: int) -> Array:
-    """(seeds,) how far, in metres, the goal is from where it should be; buttons and timers count as metres."""
+    """(seeds,) metres from the goal to where it should be, plus what button and timer are off."""
     goals = env.places[:, env.task.columns("goal").start]
     errors: Array = np.abs(goals - recording[f"{when}_goal_pos"][:, t, :2]).max(1)
     if env.task.reward == "button":
