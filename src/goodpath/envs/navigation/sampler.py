@@ -70,9 +70,8 @@ class FastSampler:
         drawn, block = 0, 16
         while drawn < ATTEMPTS:
             x, y = self._candidates(thing, (block,))
-            clear: Mask = ((x[:, None] - others[:, 0]) ** 2 + (y[:, None] - others[:, 1]) ** 2 >= apart).all(
-                1
-            )
+            distances = (x[:, None] - others[:, 0]) ** 2 + (y[:, None] - others[:, 1]) ** 2
+            clear = np.all(distances >= apart, axis=1)
             first = int(clear.argmax())
             if clear[first]:
                 return float(x[first]), float(y[first])
