@@ -58,23 +58,31 @@ def measure(task: Task, num_envs: int, threads: int, physics: Fidelity, rounds: 
     shape = (_CHUNK, num_envs, env.spec.action_size)
     env.reset(0)
     _run(env, rng.uniform(-1.0, 1.0, shape))  # warms up, and lets what rests fall asleep
-    stepping = bare = starting = 0.0
-    for _ in range(rounds):
-        stepping += _run(env, rng.uniform(-1.0, 1.0, shape))
+    times = np.zeros((rounds, 3))  # of stepping, of bare physics, of a reset
+    for turn in times:
+        turn[0] = _run(env, rng.uniform(-1.0, 1.0, shape))
         plan = env.physics.drive_plan(rng.uniform(-1.0, 1.0, shape).swapaxes(0, 1), _CHUNK)
         begin = perf_counter()
         env.physics.run(plan)
-        bare += perf_counter() - begin
+        turn[1] = perf_counter() - begin
         begin = perf_counter()
         env.reset()
-        starting += perf_counter() - begin
+        turn[2] = perf_counter() - begin
         _run(env, rng.uniform(-1.0, 1.0, (12, *shape[1:])))
     env.close()
-    steps = rounds * _CHUNK * num_envs
-    step, reset = stepping / steps, starting / (rounds * num_envs)
+    # Medians, because others' bursts of work hit single turns.
+    step, bare, reset = np.median(times, axis=0) / num_envs / (_CHUNK, _CHUNK, 1)
     rate = 1.0 / (step + reset / task.episode_length)
     return Speed(
-        task.name, num_envs, threads, physics, steps, rate, steps / bare, rate * bare / steps, reset / step
+        task=task.name,
+        num_envs=num_envs,
+        threads=threads,
+        physics=physics,
+        steps=rounds * _CHUNK * num_envs,
+        steps_per_second=float(rate),
+        raw_steps_per_second=float(1.0 / bare),
+        share_of_raw=float(rate * bare),
+        reset_in_steps=float(reset / step),
     )
 
 
