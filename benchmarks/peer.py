@@ -13,6 +13,7 @@ dataclass, become hashable. What is measured is its `Builder`: the environment w
 
     peer/bin/python benchmarks/peer.py speed SafetyPointGoal1-v0 --steps 1000
     peer/bin/python benchmarks/peer.py episodes SafetyPointGoal1-v0 --episodes 10 --seed 0
+    peer/bin/python benchmarks/peer.py trace SafetyPointGoal1-v0 --steps 3 --seed 0
 
 Each prints one JSON object on its last line.
 """
@@ -115,19 +116,36 @@ def episodes(task: str, count: int, seed: int) -> dict[str, list[float]]:
     return {"returns": returns, "costs": costs}
 
 
+def trace(task: str, steps: int, seed: int) -> dict[str, Any]:
+    """What one seed shows: the first observation, and what comes of a few random actions."""
+    env = make(task)
+    observations = [env.reset(seed=seed)[0].tolist()]
+    rewards, costs = [], []
+    for action in np.random.default_rng(seed).uniform(-1.0, 1.0, (steps, *env.action_space.shape)):
+        observation, reward, cost, terminated, truncated, _ = env.step(action)
+        observations.append(observation.tolist())
+        rewards.append(float(reward))
+        costs.append(float(cost))
+        if terminated or truncated:
+            break
+    return {"observations": observations, "rewards": rewards, "costs": costs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Runs safety-gymnasium 1.0.0 for comparisons.")
-    parser.add_argument("what", choices=["speed", "episodes"])
+    parser.add_argument("what", choices=["speed", "episodes", "trace"])
     parser.add_argument("task")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    found: dict[str, Any] = (
-        speed(args.task, args.steps)
-        if args.what == "speed"
-        else episodes(args.task, args.episodes, args.seed)
-    )
+    found: dict[str, Any]
+    if args.what == "speed":
+        found = speed(args.task, args.steps)
+    elif args.what == "episodes":
+        found = episodes(args.task, args.episodes, args.seed)
+    else:
+        found = trace(args.task, args.steps, args.seed)
     versions = {name: importlib.metadata.version(name) for name in ("safety-gymnasium", "mujoco", "numpy")}
     print(json.dumps(found | {"task": args.task, "versions": versions}))
 

@@ -3,8 +3,8 @@
     python benchmarks/random_policy.py --peer-python peer/bin/python --out results/random_policy.json
 
 Both sides act uniformly at random for whole episodes. Means differ by chance, so the difference is given in
-standard errors of the difference; beyond three would be a reason to look. `benchmarks/peer.py` says how to make
-the environment for `--peer-python`.
+standard errors of the difference; beyond three would be a reason to look. `benchmarks/peer.py` says how to
+get an environment for `--peer-python`.
 """
 
 import argparse

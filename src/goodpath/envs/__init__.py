@@ -104,7 +104,7 @@ def make(
         num_envs: number of copies, stepped together.
         threads: threads to step them with, where the environment uses threads; chosen for you when left out.
         physics: of navigation tasks: `exact`, the default, follows safety-gymnasium 1.0.0 to rounding; `fast`
-            lets resting objects sleep, which moves them by up to 2e-6.
+            lets resting objects sleep, which moves them by up to 2e-5 m.
         seeding: of navigation tasks: `fast`, the default, or `original`, which draws what safety-gymnasium
             1.0.0 draws from the same seed.
 

@@ -35,7 +35,7 @@ class NavigationEnv:
         num_envs: number of copies.
         threads: number of threads; as many as there are processors, but no more than copies, when left out.
         physics: `exact` follows safety-gymnasium 1.0.0 to rounding; `fast` lets resting objects sleep, which
-            moves them by up to 2e-6 and leaves the agent as it is.
+            moves them by up to 2e-5 m and leaves the agent as it is.
         seeding: `fast` draws layouts and goals in blocks; `original` draws the very layouts and goals that
             safety-gymnasium 1.0.0 draws from the same seed, which takes it long where the arena is crowded.
 

@@ -32,7 +32,7 @@ class Physics:
         task: what to simulate.
         num_envs: number of simulators.
         threads: number of threads that step them.
-        sleep: whether resting objects may sleep, which is faster and moves objects by up to 2e-6.
+        sleep: whether resting objects may sleep, which is faster and moves objects by up to 2e-5 m.
 
     Attributes:
         position: (num_envs, 3) of the agent's body, in metres.
