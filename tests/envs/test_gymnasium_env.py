@@ -70,24 +70,30 @@ def test_bad_requests_are_named():
         NavigationGymEnv("SafetyPointGoal1-v0", render_mode="human")
 
 
-def test_a_camera_shows_the_arena_in_3d_or_says_what_it_needs(monkeypatch):
-    """Where neither EGL nor OSMesa is installed, only the second half of this can be seen."""
+def has_3d():
     try:
-        env = NavigationGymEnv("SafetyPointPush2-v0", render_mode="rgb_array", camera="3d")
-    except GoodpathError as error:
-        assert "EGL or OSMesa" in str(error)
-    else:
-        env.reset(seed=0)
-        first = env.render()
-        assert first.shape == (360, 480, 3)
-        red, green, blue = first.reshape(-1, 3).astype(int).T
-        assert ((red > 120) & (green < 90) & (blue < 90)).any()  # the agent
-        assert ((green > red + 20) & (green > blue + 20)).any()  # the goal, which is not simulated
-        for _ in range(20):
-            env.step(np.ones(2))
-        assert (env.render() != first).any()
-        env.close()
+        camera._context(8, 8).free()
+    except GoodpathError:
+        return False
+    return True
 
+
+@pytest.mark.skipif(not has_3d(), reason="this machine has neither EGL nor OSMesa")
+def test_a_camera_shows_the_arena_in_3d():
+    env = NavigationGymEnv("SafetyPointPush2-v0", render_mode="rgb_array", camera="3d")
+    env.reset(seed=0)
+    first = env.render()
+    assert first.shape == (360, 480, 3)
+    red, green, blue = first.reshape(-1, 3).astype(int).T
+    assert ((red > 120) & (green < 90) & (blue < 90)).any()  # the agent
+    assert ((green > red + 20) & (green > blue + 20)).any()  # the goal, which is not simulated
+    for _ in range(20):
+        env.step(np.ones(2))
+    assert (env.render() != first).any()
+    env.close()
+
+
+def test_a_camera_says_what_it_needs(monkeypatch):
     monkeypatch.setattr(camera, "_PLATFORMS", ("no_such_platform",))
     with pytest.raises(GoodpathError, match="need EGL or OSMesa"):
         NavigationGymEnv("SafetyPointGoal1-v0", render_mode="rgb_array", camera="3d")

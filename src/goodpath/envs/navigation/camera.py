@@ -117,6 +117,6 @@ def _context(width: int, height: int) -> Any:
         except (ImportError, AttributeError, OSError, RuntimeError) as error:
             reasons.append(f"{platform}: {error}")
     raise GoodpathError(
-        f"pictures in 3D need EGL or OSMesa, and neither works here ({'; '.join(reasons)}); install one of them, "
-        "or take the camera 'above', which needs nothing."
+        f"pictures in 3D need EGL or OSMesa, and neither works here ({'; '.join(reasons)}); install one of "
+        "them, or take the camera 'above', which needs nothing."
     )
