@@ -180,12 +180,12 @@ class Physics:
     def _finish(self, row: int, times: Array) -> None:
         """Goes on with a simulator that stopped at a warning, as the original does.
 
-        An instability makes MuJoCo start it over at time zero without control, and the substeps go on.
+        An instability makes MuJoCo start it over at time zero, with its controls at zero too, and then the
+        substeps go on.
         """
         rows = np.array([row])
         done = 1 + np.count_nonzero(np.diff(times))
         for _ in range(SUBSTEPS - done):
-            self._control[row] = 0.0 if self._time[row] < times[0] else self._control[row]
             radius, now = self._task.groups[-1].kind.travel, self._time[row]
             self._batch.mocap_pos[row] = radius * np.sin(now), radius * np.cos(now), _MOCAP_HEIGHT
             self._batch.step(rows, nstep=1)
