@@ -5,7 +5,7 @@
 The peer runs one environment in one process, as it comes but without its wrappers, on the same MuJoCo, right
 after each of our tasks, so that a busy machine is fair to both. Both sides take random actions, and count one
 reset an episode. `benchmarks/peer.py` says how to make the environment for `--peer-python`; without it, the
-columns about the peer are left out.
+columns about the peer are left out. Where `--out` exists already, only the tasks measured now are replaced.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 from goodpath.envs.navigation.speed import measure
 from goodpath.envs.navigation.tasks import TASKS
 from goodpath.envs.navigation.variants import VARIANTS
-from goodpath.files import write_json
+from goodpath.files import read_json, write_json
 
 PEER = Path(__file__).with_name("peer.py")
 TARGETS = {
@@ -47,7 +47,9 @@ def ask_peer(python: Path, *words: str) -> dict[str, Any]:
 def row(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Everything measured of one task."""
     task = (TASKS | VARIANTS)[name]
+    load = os.getloadavg()[0]
     found = measure(task, args.num_envs, args.threads, "fast", args.rounds).to_json()
+    found["load_average"] = load
     if args.peer_python is not None and name in TASKS:
         answer = ask_peer(args.peer_python, "speed", name, "--steps", str(args.peer_steps))
         seconds = answer["step_seconds"] + answer["reset_seconds"] / task.episode_length
@@ -86,12 +88,17 @@ def main() -> None:
         print(line, flush=True)
 
     if args.out:
+        if args.out.exists():  # what was measured before and is not now stays
+            measured = {found["task"] for found in rows}
+            rows += [found for found in read_json(args.out)["tasks"] if found["task"] not in measured]
+        names = [*TASKS, *VARIANTS]
+        rows.sort(key=lambda found: names.index(found["task"]))
         options = [f"--num-envs {args.num_envs}", f"--threads {args.threads}", f"--rounds {args.rounds}"]
         if args.peer_python is not None:
             options += ["--peer-python PEER", f"--peer-steps {args.peer_steps}"]
         record = {
             "command": " ".join(["python", f"benchmarks/{Path(__file__).name}", *options]),
-            "note": "absolute rates are of a machine that others use too; ratios are within one run",
+            "note": "others use the machine too: load_average is of the minute before each task",
             "python": platform.python_version(),
             "processors": os.cpu_count(),
             "versions": {name: version(name) for name in ("goodpath", "mujoco", "numpy")},

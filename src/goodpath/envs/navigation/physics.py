@@ -50,8 +50,10 @@ class Physics:
         model = copy.copy(build_model(task))
         self._task = task
         self._driven = model.nmocap
-        # What is driven round never rests, so looking for rest would only cost time.
-        if sleep and task.movable() and not self._driven:
+        # What is driven round never rests, and under Runge-Kutta integration MuJoCo lets nothing sleep:
+        # looking for rest would only cost time.
+        euler = model.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
+        if sleep and euler and task.movable() and not self._driven:
             model.opt.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
         self.model = model
         self._timestep = float(model.opt.timestep)
