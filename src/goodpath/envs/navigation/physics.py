@@ -55,7 +55,6 @@ class Physics:
         euler = model.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
         if sleep and euler and task.movable() and not self._driven:
             model.opt.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
-        self.model = model
         self._timestep = float(model.opt.timestep)
         self._batch = Batch(model, num_envs, threads, persistent=True)
         bind, expand = self._batch.bind, self._batch.expand
