@@ -3,7 +3,9 @@
     python benchmarks/envs_vs_safety_gymnasium.py --peer-python peer/bin/python --out results/envs.json
 
 The peer runs one environment in one process, as it comes but without its wrappers, on the same MuJoCo, right
-after each of our tasks, so that a busy machine is fair to both. Both sides take random actions, and count one
+after each of our tasks. `ratio` is of environment steps a second, our copies and threads against its one;
+`a core` is of processor time a step, which a busy machine changes less: multiplied by the threads, it is near
+what `ratio` would be if nobody else used the machine. Both sides take random actions, and count one
 reset an episode. `benchmarks/peer.py` says how to make the environment for `--peer-python`; without it, the
 columns about the peer are left out. Where `--out` exists already, only the tasks measured now are replaced.
 """
@@ -56,6 +58,8 @@ def row(name: str, args: argparse.Namespace) -> dict[str, Any]:
         found["peer"] = answer | {"steps_per_second": 1.0 / seconds}
         found["ratio"] = found["steps_per_second"] * seconds
         found["ratio_without_resets"] = found["steps_per_second"] * answer["step_seconds"]
+        spent = answer["step_processor_seconds"] + answer["reset_processor_seconds"] / task.episode_length
+        found["processor_time_ratio"] = spent / found["processor_seconds"]
         found["target_ratio"] = TARGETS.get(name)
     return found
 
@@ -75,7 +79,10 @@ def main() -> None:
     if args.peer_python is None:
         print("no --peer-python, so no ratio to safety-gymnasium; benchmarks/peer.py says how to get one")
 
-    print(f"{'task':<26}{'steps/s':>9}{'of raw':>8}{'reset':>13}{'peer/s':>8}{'ratio':>8}{'target':>8}")
+    print(
+        f"{'task':<26}{'steps/s':>9}{'of raw':>8}{'reset':>13}{'peer/s':>8}{'ratio':>8}{'a core':>8}"
+        f"{'target':>8}"
+    )
     rows = []
     for name in args.tasks:
         found = row(name, args)
@@ -84,6 +91,7 @@ def main() -> None:
         line += f"{found['reset_in_steps']:>7.1f} steps"
         if "peer" in found:
             line += f"{found['peer']['steps_per_second']:>8,.0f}{found['ratio']:>7,.0f}x"
+            line += f"{found['processor_time_ratio']:>7,.0f}x"
             line += f"{found['target_ratio']:>7}x" if found["target_ratio"] else ""
         print(line, flush=True)
 

@@ -1,7 +1,7 @@
 """How fast the navigation environments are, against the physics that they cannot do without."""
 
 from dataclasses import asdict, dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ class Speed:
         raw_steps_per_second: bare `mj_step`s of the same scenes under random actions, ten to a step.
         share_of_raw: the first over the second.
         reset_in_steps: how many steps one reset takes as long as.
+        processor_seconds: processor time of a step, of all threads together and with its share of a reset; it
+            depends less than a rate does on what else the machine does.
     """
 
     task: str
@@ -37,6 +39,7 @@ class Speed:
     raw_steps_per_second: float
     share_of_raw: float
     reset_in_steps: float
+    processor_seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -59,19 +62,23 @@ def measure(task: Task, num_envs: int, threads: int, physics: Fidelity, rounds: 
     env.reset(0)
     _run(env, rng.uniform(-1.0, 1.0, shape))  # warms up, and lets what rests fall asleep
     times = np.zeros((rounds, 3))  # of stepping, of bare physics, of a reset
-    for turn in times:
+    processor = np.zeros((rounds, 2))  # of stepping, of a reset
+    for turn, spent in zip(times, processor, strict=True):
+        begun = process_time()
         turn[0] = _run(env, rng.uniform(-1.0, 1.0, shape))
+        spent[0] = process_time() - begun
         plan = env.physics.drive_plan(rng.uniform(-1.0, 1.0, shape).swapaxes(0, 1), _CHUNK)
         begin = perf_counter()
         env.physics.run(plan)
         turn[1] = perf_counter() - begin
-        begin = perf_counter()
+        begin, begun = perf_counter(), process_time()
         env.reset()
-        turn[2] = perf_counter() - begin
+        turn[2], spent[1] = perf_counter() - begin, process_time() - begun
         _run(env, rng.uniform(-1.0, 1.0, (12, *shape[1:])))
     env.close()
     # Medians, because others' bursts of work hit single turns.
     step, bare, reset = np.median(times, axis=0) / num_envs / (_CHUNK, _CHUNK, 1)
+    stepping, starting = np.median(processor, axis=0) / num_envs / (_CHUNK, 1)
     rate = 1.0 / (step + reset / task.episode_length)
     return Speed(
         task=task.name,
@@ -83,6 +90,7 @@ def measure(task: Task, num_envs: int, threads: int, physics: Fidelity, rounds: 
         raw_steps_per_second=float(1.0 / bare),
         share_of_raw=float(rate * bare),
         reset_in_steps=float(reset / step),
+        processor_seconds=float(stepping + starting / task.episode_length),
     )
 
 
