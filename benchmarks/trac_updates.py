@@ -83,10 +83,9 @@ def find_torch(python: str) -> tuple[str, str]:
         return command[0], done.stdout.strip()
     if python:
         sys.exit(f"{python} cannot import torch and numpy; install torch=={TORCH} and numpy there.")
-    make = f"`python3 -m venv torch-env && torch-env/bin/pip install torch=={TORCH} numpy`"
     print(
-        f"No torch here, so goodpath is measured alone; to compare, run {make} and add"
-        " `--torch-python torch-env/bin/python`.\n",
+        "No torch here, so goodpath is measured alone; to compare, run `python3 -m venv torch-env &&"
+        f" torch-env/bin/pip install torch=={TORCH} numpy` and add `--torch-python torch-env/bin/python`.",
         file=sys.stderr,
     )
     return "", ""
@@ -100,34 +99,32 @@ def measure(options: argparse.Namespace, torch_python: str, torch_version: str) 
     from goodpath.training.results import versions
 
     load = os.getloadavg()[0]
-    pythons = dict.fromkeys(("goodpath", "peak", "seeds"), sys.executable)
-    if torch_python:
-        pythons = {"peer": torch_python, **pythons}
+    pythons = {"peer": torch_python} if torch_python else {}
+    pythons |= dict.fromkeys(("goodpath", "peak", "seeds"), sys.executable)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         config = prepare(Path(name), options.trajectories)
         workers = {role: stack.enter_context(worker(python, role, name)) for role, python in pythons.items()}
         # The first turn starts up and compiles; it does not count.
-        started = {role: run(options.updates) for role, run in workers.items()}
-        rounds = [
-            {role: run(options.updates) for role, run in workers.items()} for _ in range(options.rounds)
-        ]
+        turns = [[run(options.updates) for run in workers.values()] for _ in range(options.rounds + 1)][1:]
+    replies = dict(zip(workers, zip(*turns, strict=True), strict=True))
     rates = {
-        role: np.array([options.updates * turn[role]["seeds"] / turn[role]["seconds"] for turn in rounds])
+        role: options.updates * np.array([turn["seeds"] / turn["seconds"] for turn in replies[role]])
         for role in workers
     }
     gflop = flop_of_update(config) / 1e9
-    peaks = np.array([turn["peak"]["gflops"] for turn in rounds])
-    sides = {}
-    for role in (role for role in TITLES if role in workers):
-        last = rounds[-1][role]
-        sides[role] = {
+    peaks = np.array([turn["gflops"] for turn in replies["peak"]])
+
+    def side(role: str) -> Numbers:
+        last = replies[role][-1]
+        return {
             "updates_per_second": float(np.median(rates[role])),
             "updates_per_second_of_rounds": rates[role].tolist(),
-            "seconds_to_end_of_first_turn": started[role]["since_start"],
             "memory_peak_mib": last["peak_mib"],
             "memory_added_mib": last["peak_mib"] - last["imports_mib"],
-            "loss": statistics.mean(turn[role]["loss"] for turn in rounds),
+            "loss": statistics.mean(turn["loss"] for turn in replies[role]),
         }
+
+    sides = {role: side(role) for role in TITLES if role in workers}
     result = {
         "command": shlex.join(["python", *sys.argv]),
         "versions": {**versions(), "torch": torch_version or None},
@@ -180,20 +177,22 @@ def describe(result: Numbers) -> str:
         )
     lines.append("")
     if "speed_ratio" in result:
-        speed, memory = result["speed_ratio"], result["memory_ratio"]
+        memory = result["memory_ratio"]
         lines += [
-            f"updates per second, goodpath to peer: {speed['median']:.2f}x, over the rounds"
-            f" {speed['least']:.2f}x to {speed['most']:.2f}x (target {SPEED:g}x)",
-            f"memory, peer to goodpath: {memory['added']:.1f}x of what is added to the imports,"
-            f" {memory['peak']:.1f}x in all (target {MEMORY:g}x)",
+            f"updates per second, goodpath to peer: {ranged(result['speed_ratio'])} (target {SPEED})",
+            f"memory, peer to goodpath: {memory['added']:.1f} of what is added to the imports,"
+            f" {memory['peak']:.1f} in all (target {MEMORY:g})",
         ]
-    share, peak = result["share_of_peak"], max(result["peak_gflops_of_rounds"])
     lines += [
-        f"share of the matrix peak, {peak:.0f} GFLOP/s at best: {share['median']:.0%}, over the rounds"
-        f" {share['least']:.0%} to {share['most']:.0%} (target {SHARE:.0%})",
-        f"all updates of three seeds to those of one: {result['three_seeds_to_one']['median']:.2f}x",
+        f"share of the matrix peak, {max(result['peak_gflops_of_rounds']):.0f} GFLOP/s at best:"
+        f" {ranged(result['share_of_peak'])} (target {SHARE})",
+        f"all updates of three seeds to those of one: {ranged(result['three_seeds_to_one'])}",
     ]
     return "\n".join(lines)
+
+
+def ranged(values: Numbers) -> str:
+    return f"{values['median']:.2f}, over the rounds {values['least']:.2f} to {values['most']:.2f}"
 
 
 def prepare(folder: Path, trajectories: int) -> Numbers:
@@ -265,7 +264,6 @@ def worker(python: str, role: str, folder: str) -> Iterator[Run]:
 
 def serve(role: str, folder: Path) -> None:
     """Plays a role: for every number read, runs so many updates and prints one line of JSON."""
-    begin = time.perf_counter()
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     seeds = (0, 1, 2) if role == "seeds" else (0,)
     if role == "peer":
@@ -277,18 +275,17 @@ def serve(role: str, folder: Path) -> None:
     for line in sys.stdin:
         start = time.perf_counter()
         reply = run(int(line))
-        now = time.perf_counter()
-        reply |= {"seconds": now - start, "since_start": now - begin, "seeds": len(seeds)}
+        reply |= {"seconds": time.perf_counter() - start, "seeds": len(seeds)}
         reply |= {"imports_mib": imports, "peak_mib": memory_mib("VmHWM")}
         print(json.dumps(reply), flush=True)
 
 
 def memory_mib(field: str) -> float:
     """Resident memory of this process, now (`VmRSS`) or at its peak (`VmHWM`)."""
-    status = Path("/proc/self/status")
-    if not status.exists():
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
         sys.exit("Memory is read from /proc/self/status, which this system lacks; run this on Linux.")
-    lines = status.read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**10
 
 
@@ -376,11 +373,14 @@ def start_peer(folder: Path, config: Numbers) -> tuple[Run, float]:
         rng = np.random.default_rng(1)
         while True:
             order = rng.permutation(len(arrays[0]))
-            for first in range(0, len(order), config["batch_size"]):
-                yield order[first : first + config["batch_size"]]
+            yield from np.split(order, range(config["batch_size"], len(order), config["batch_size"]))
 
     source = batches()
-    return lambda updates: {"loss": statistics.mean(update(next(source)) for _ in range(updates))}, imports
+
+    def run(updates: int) -> Numbers:
+        return {"loss": statistics.mean(update(next(source)) for _ in range(updates))}
+
+    return run, imports
 
 
 def peer_network(config: Numbers) -> Any:

@@ -17,6 +17,7 @@ COMMANDS = {
     "report": "write one self-contained HTML page about one or more runs",
     "demo": "collect, train BC, BC-Safe and TraC, and report: the whole path in minutes",
     "envs": "list the environments; verify the simulator against recordings",
+    "bench": "measure the environments against bare physics",
     "methods": "list the methods",
     "explain": "explain a method: its equations, presets and every option",
     "doctor": "check what works on this machine",

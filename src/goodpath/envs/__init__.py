@@ -3,7 +3,7 @@
 import re
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError, nearest
@@ -26,17 +26,38 @@ class Entry(NamedTuple):
 
 
 _NAVIGATION = "goodpath.envs.navigation.engine:make"
-
 _VELOCITY = "goodpath.envs.velocity:make"
-
 _BULLET = "goodpath.envs.bullet:make"
 _GYMNASIUM = "goodpath.envs.adapters:make"
 
+# Which of them have a choice of physics and of seeding.
+_CHOICES: dict[str, tuple[str, ...]] = {_NAVIGATION: ("physics", "seeding"), _VELOCITY: ("physics",)}
+
+_ROBOTS = {"Goal": 4, "Button": 2, "Push": 2, "Circle": 4}
 _TASKS = {
+    "Goal0": "reach goal after goal",
     "Goal1": "reach goal after goal round 8 hazards; a vase is free of cost",
     "Goal2": "reach goal after goal round 10 hazards and 10 vases",
+    "Button0": "press one button of four after another",
+    "Button1": "press one button of four after another among 4 hazards and 4 gremlins that circle",
+    "Button2": "press one button of four after another among 8 hazards and 6 gremlins that circle",
+    "Push0": "push a box to goal after goal",
+    "Push1": "push a box to goal after goal round 2 hazards; a pillar is free of cost",
+    "Push2": "push a box to goal after goal round 4 hazards and 4 pillars",
+    "Circle0": "run round a circle",
     "Circle1": "run round a circle that reaches beyond two walls",
     "Circle2": "run round a circle that reaches beyond four walls",
+}
+
+_VARIANTS = {
+    "SimCarButton1-v0": "CarButton1 as SIM has it (arXiv 2312.10385): 5 hazards, no gremlins",
+    "SimCarPush1-v0": "CarPush1 as SIM has it (arXiv 2312.10385): 2 hazards, no pillar",
+    "SaguiStaticGuide-v0": "move round one large hazard, without reward (SaGui, arXiv 2307.14316)",
+    "SaguiStaticStudent-v0": "reach the one goal behind one large hazard (SaGui, arXiv 2307.14316)",
+    "SaguiSemiDynamicGuide-v0": "move among 4 hazards and 4 vases at fixed places, without reward (SaGui)",
+    "SaguiSemiDynamicStudent-v0": "reach goals among 4 hazards and 4 vases at fixed places (SaGui)",
+    "SaguiDynamicGuide-v0": "move among 8 hazards and a free vase, without reward (SaGui)",
+    "SaguiDynamicStudent-v0": "reach goals among 8 hazards and a free vase (SaGui)",
 }
 
 _SPEEDS = {  # robot -> what costs
@@ -48,26 +69,24 @@ _SPEEDS = {  # robot -> what costs
     "Humanoid": "not too fast in the plane, without falling",
 }
 
-ENVIRONMENTS: dict[str, Entry] = (
-    {
-        f"Safety{robot}{task}-v0": Entry(_NAVIGATION, summary)
-        for robot in ("Point", "Car")
-        for task, summary in _TASKS.items()
-    }
-    | {
-        f"Safety{robot}Velocity-v{version}": Entry(_VELOCITY, f"run forward, {limit} (version {version})")
-        for robot, limit in _SPEEDS.items()
-        for version in (1, 0)
-    }
-    | {
-        f"Safety{robot}{task}-v0": Entry(_BULLET, f"Bullet-Safety-Gym: {summary}", needs="bullet_safety_gym")
-        for task, summary in (
-            ("Run", "run fast, but not too fast, between two lines"),
-            ("Circle", "run round a circle that reaches beyond two lines"),
-        )
-        for robot in ("Ball", "Car", "Drone", "Ant")
-    }
-)
+ENVIRONMENTS: dict[str, Entry] = {
+    f"Safety{robot}{task}-v0": Entry(_NAVIGATION, summary)
+    for task, summary in _TASKS.items()
+    for robot in ("Point", "Car", "Ant", "Doggo")[: _ROBOTS[task[:-1]]]
+} | {name: Entry(_NAVIGATION, summary) for name, summary in _VARIANTS.items()}
+ENVIRONMENTS |= {
+    f"Safety{robot}Velocity-v{version}": Entry(_VELOCITY, f"run forward, {limit} (version {version})")
+    for robot, limit in _SPEEDS.items()
+    for version in (1, 0)
+}
+ENVIRONMENTS |= {
+    f"Safety{robot}{task}-v0": Entry(_BULLET, f"Bullet-Safety-Gym: {summary}", needs="bullet_safety_gym")
+    for task, summary in (
+        ("Run", "run fast, but not too fast, between two lines"),
+        ("Circle", "run round a circle that reaches beyond two lines"),
+    )
+    for robot in ("Ball", "Car", "Drone", "Ant")
+}
 
 ENVIRONMENTS |= {
     f"Probe{name}-v0": Entry("goodpath.envs.probe:make", f"known optimum: {summary}")
@@ -129,7 +148,13 @@ def describe(name: str) -> str:
     return _entry(name).summary
 
 
-def make(name: str, num_envs: int = 1, threads: int | None = None) -> BatchedEnv:
+def make(
+    name: str,
+    num_envs: int = 1,
+    threads: int | None = None,
+    physics: Literal["exact", "fast"] | None = None,
+    seeding: Literal["fast", "original"] | None = None,
+) -> BatchedEnv:
     """Makes `num_envs` copies of an environment.
 
     Args:
@@ -138,13 +163,25 @@ def make(name: str, num_envs: int = 1, threads: int | None = None) -> BatchedEnv
         num_envs: number of copies, stepped together.
         threads: threads to step them with, or processes where they are not goodpath's own; chosen for you
             when left out.
+        physics: of navigation and velocity tasks: `exact`, the default, follows safety-gymnasium 1.0.0 to
+            rounding; `fast` lets resting objects sleep, which moves them by up to 2e-5 m, and integrates Ant
+            and Humanoid as newer MuJoCo does.
+        seeding: of navigation tasks: `fast`, the default, or `original`, which draws what safety-gymnasium
+            1.0.0 draws from the same seed.
 
     Raises:
-        GoodpathError: no environment has that name, or the package that it comes from is missing.
+        GoodpathError: no environment has that name, it has no such choice, or the package that it comes from
+            is missing.
     """
     name = canonical(name)
-    module, attribute = _entry(name).factory.split(":")
-    env: BatchedEnv = getattr(import_module(module), attribute)(name, num_envs, threads)
+    factory = _entry(name).factory
+    module, attribute = factory.split(":")
+    chosen = {"physics": physics, "seeding": seeding}
+    options = {option: value for option, value in chosen.items() if value is not None}
+    for option in options:
+        if option not in _CHOICES.get(factory, ()):
+            raise GoodpathError(f"'{name}' has no choice of {option}; leave it out.")
+    env: BatchedEnv = getattr(import_module(module), attribute)(name, num_envs, threads, **options)
     return env
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodpath.envs import canonical
-from goodpath.envs.navigation.engine import NavigationEnv
-from goodpath.envs.navigation.tasks import TASKS
+from goodpath.envs.navigation.camera import Camera
+from goodpath.envs.navigation.engine import Fidelity, NavigationEnv
+from goodpath.envs.navigation.variants import EVERY_TASK
 from goodpath.envs.vector import Array, Scene, Shape
 from goodpath.errors import GoodpathError
 
@@ -19,6 +20,10 @@ _COLOURS = {
     "goal": (120, 190, 90),
     "hazard": (120, 130, 220),
     "vase": (90, 200, 200),
+    "button": (230, 150, 60),
+    "gremlin": (150, 90, 190),
+    "pillar": (110, 110, 110),
+    "box": (220, 200, 80),
     "track": (215, 235, 215),
     "wall": (235, 190, 90),
     "agent": (200, 60, 60),
@@ -32,24 +37,35 @@ class NavigationGymEnv(gymnasium.Env[Array, Array]):
 
     Args:
         name: a navigation task, such as `SafetyPointGoal1-v0`.
-        render_mode: `rgb_array` draws the arena from above; None draws nothing.
+        render_mode: `rgb_array` draws the arena; None draws nothing.
+        camera: `above` draws outlines and needs nothing, `3d` draws through MuJoCo and needs EGL or OSMesa.
+        physics: `exact` or `fast`; see `NavigationEnv`.
 
     Raises:
-        GoodpathError: there is no navigation task of that name.
+        GoodpathError: there is no navigation task of that name, or no such way of drawing.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012 (Gymnasium's own form)
 
-    def __init__(self, name: str, render_mode: Literal["rgb_array"] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        render_mode: Literal["rgb_array"] | None = None,
+        camera: Literal["above", "3d"] = "above",
+        physics: Fidelity = "exact",
+    ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise GoodpathError(f"render_mode is '{render_mode}'; it must be 'rgb_array' or None.")
+        if camera not in ("above", "3d"):
+            raise GoodpathError(f"camera is '{camera}'; it must be 'above' or '3d'.")
         name = canonical(name)
-        if name not in TASKS:
+        if name not in EVERY_TASK:
             raise GoodpathError(f"'{name}' is no navigation task; make it with goodpath.envs.make.")
         self.render_mode = render_mode
-        self._env = NavigationEnv(TASKS[name], num_envs=1)
+        self._env = NavigationEnv(EVERY_TASK[name], num_envs=1, physics=physics)
+        self._camera = Camera(self._env) if render_mode and camera == "3d" else None
         sizes = self._env.spec
-        sensors = sizes.observation_size - 16 * len(TASKS[name].lidars)
+        sensors = sizes.observation_size - 16 * len(EVERY_TASK[name].lidars)
         low, high = np.zeros(sizes.observation_size), np.ones(sizes.observation_size)
         low[:sensors], high[:sensors] = -np.inf, np.inf  # sensors have no bounds, lidars lie in [0, 1]
         self.observation_space = gymnasium.spaces.Box(low, high, dtype=np.float64)
@@ -77,14 +93,18 @@ class NavigationGymEnv(gymnasium.Env[Array, Array]):
         )
 
     def render(self) -> Image | None:
-        """(320, 320, 3) the arena from above, where `render_mode` asks for it."""
+        """(320, 320, 3) the arena from above or (360, 480, 3) in 3D, where `render_mode` asks for it."""
         if self.render_mode is None:
             return None
+        if self._camera is not None:
+            return self._camera.picture()
         return draw(self._env.scene(0), self._env.positions()[0], self._env.headings()[0])
 
     def close(self) -> None:
-        """Frees the simulator."""
+        """Frees the simulator and the camera."""
         self._env.close()
+        if self._camera is not None:
+            self._camera.close()
 
 
 def draw(scene: Scene, position: Array, heading: float) -> Image:

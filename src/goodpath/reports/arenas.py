@@ -27,6 +27,10 @@ ROLES = {
     "track": (MUTED, "none", 0.0, "the dashed circle is the track"),
     "wall": (MUTED, MUTED, 0.45, "walls are grey bars"),
     "vase": (MUTED, MUTED, 0.18, "vases are small grey boxes"),
+    "pillar": (MUTED, MUTED, 0.45, "pillars are grey discs"),
+    "button": (MUTED, MUTED, 0.28, "buttons are small grey discs"),
+    "gremlin": (COST, COST, 0.28, "gremlins are vermilion boxes, where they started"),
+    "box": (MUTED, MUTED, 0.28, "the box to push is grey, where it started"),
 }
 
 

@@ -2,52 +2,55 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goodpath.envs.navigation.formulas import (
-    State,
-    circle_reward,
-    goal_distance,
-    goal_reward,
-    indicators,
-    observe,
-    raw_costs,
-)
-from goodpath.envs.navigation.layout import Layout, Plan, ResamplingError, resample, sample_layout
-from goodpath.envs.navigation.lidar import BINS
-from goodpath.envs.navigation.model import Readings, World, build_model
-from goodpath.envs.navigation.tasks import TASKS, Task
+from goodpath.envs.navigation.formulas import Formulas, State
+from goodpath.envs.navigation.layout import Layout, OriginalSampler, PlacementError, Plan, Sampler
+from goodpath.envs.navigation.physics import Physics
+from goodpath.envs.navigation.sampler import FastSampler
+from goodpath.envs.navigation.tasks import Task
+from goodpath.envs.navigation.variants import EVERY_TASK
 from goodpath.envs.vector import Array, Scene, Shape, Step
 from goodpath.errors import GoodpathError
 from goodpath.spec import Spec
+
+BUTTON_DELAY = 10  # steps for which buttons stay dark after a press
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Fidelity = Literal["exact", "fast"]
+Seeding = Literal["fast", "original"]
 
 
 class NavigationEnv:
     """`num_envs` copies of one navigation task, stepped together.
 
-    Each keeps its own simulator and random stream. A step is physics, which runs in threads because MuJoCo
-    lets go of the interpreter's lock, and then reward, cost, new goals and observation of all at once.
+    Each keeps its own simulator and random stream. A step is physics, which MuJoCo does in its own threads,
+    and then reward, cost, new goals and observation of all copies at once.
 
     Args:
         task: what to simulate.
         num_envs: number of copies.
         threads: number of threads; as many as there are processors, but no more than copies, when left out.
         physics: `exact` follows safety-gymnasium 1.0.0 to rounding; `fast` lets resting objects sleep, which
-            moves them by up to 2e-6 and leaves the agent as it is.
+            moves them by up to 2e-5 m and leaves the agent as it is.
+        seeding: `fast` draws layouts and goals in blocks; `original` draws the very layouts and goals that
+            safety-gymnasium 1.0.0 draws from the same seed, which takes it long where the arena is crowded.
 
     Attributes:
         task: what is simulated.
-        worlds: the simulator of each copy.
+        physics: the simulators.
+        formulas: what follows from their state.
         places: (num_envs, things, 2) metres, where all is: the agent, then the task's groups in order.
         angles: (num_envs, things) how everything was turned at the start, in radians.
-        last_distance: (num_envs,) metres to the goal before the step, where the task has one.
+        last_remaining: (num_envs,) metres that were to go before the step, where the task has a goal.
+        goal_button: (num_envs,) which button is the goal, where the task has buttons.
+        timer: (num_envs,) steps for which buttons stay dark.
 
     Raises:
-        GoodpathError: `num_envs` or `threads` is not positive, or `physics` is neither.
+        GoodpathError: `num_envs` or `threads` is not positive, or `physics` or `seeding` is unknown.
     """
 
     def __init__(
@@ -55,7 +58,8 @@ class NavigationEnv:
         task: Task,
         num_envs: int,
         threads: int | None = None,
-        physics: Literal["exact", "fast"] = "exact",
+        physics: Fidelity = "exact",
+        seeding: Seeding = "fast",
     ) -> None:
         if num_envs < 1:
             raise GoodpathError(f"an environment needs at least one copy, but num_envs is {num_envs}.")
@@ -64,31 +68,31 @@ class NavigationEnv:
             raise GoodpathError(f"an environment needs at least one thread, but threads is {threads}.")
         if physics not in ("exact", "fast"):
             raise GoodpathError(f"physics is '{physics}'; it must be 'exact' or 'fast'.")
-        threads = min(threads, num_envs)
+        if seeding not in ("fast", "original"):
+            raise GoodpathError(f"seeding is '{seeding}'; it must be 'fast' or 'original'.")
         self.task = task
         self.num_envs = num_envs
+        self.physics = Physics(task, num_envs, min(threads, num_envs), sleep=physics == "fast")
+        self.formulas = Formulas(task)
         self.spec = Spec(
             name=task.name,
-            observation_size=int(build_model(task).nsensordata) + BINS * len(task.lidars),
+            observation_size=self.formulas.observation_size(self.physics.sensors.shape[1]),
             action_size=task.robot.action_size,
             episode_length=task.episode_length,
         )
         self._plan = Plan.of(task)
-        self._readings = Readings.empty(task, num_envs)
-        self.worlds = [World(task, self._readings, row, physics == "fast") for row in range(num_envs)]
-        self._slices = [
-            self.worlds[rows[0] : rows[-1] + 1] for rows in np.array_split(range(num_envs), threads)
-        ]
-        self._pool = ThreadPoolExecutor(threads, "goodpath-physics") if threads > 1 else None
-
-        self._random = [np.random.RandomState() for _ in range(num_envs)]
+        self._sampler = FastSampler if seeding == "fast" else OriginalSampler
+        self._samplers: list[Sampler] = [self._sampler(self._plan, None) for _ in range(num_envs)]
         self._owed = np.zeros(num_envs, np.int64)  # draws that the original made and we have yet to make
-        self.places = np.zeros((num_envs, len(self._plan.keepouts), 2))
-        self.angles = np.zeros((num_envs, len(self._plan.keepouts)))
-        self.last_distance = np.zeros(num_envs)
+
+        things = len(self._plan.keepouts)
+        self.places, self.angles = np.zeros((num_envs, things, 2)), np.zeros((num_envs, things))
+        self.last_remaining = np.zeros(num_envs)
+        self.goal_button, self.timer = np.zeros((2, num_envs), np.int64)
         self._steps = np.zeros(num_envs, np.int64)
         self._started = False
         self._movable = task.movable()
+        self._goal = task.columns("goal").start if task.has_goal else 0
 
     # ------------------------------------------------------------------ the contract of every environment
 
@@ -100,14 +104,15 @@ class NavigationEnv:
                 the random streams as they are.
 
         Raises:
-            GoodpathError: a seed is outside [0, 2³²), or a sequence has the wrong length.
+            GoodpathError: a seed is outside [0, 2³²), a sequence has the wrong length, or an object finds no
+                room.
         """
         if seed is not None:
-            self._random = [np.random.RandomState(value) for value in self._seeds(seed)]
+            self._samplers = [self._sampler(self._plan, value) for value in self._seeds(seed)]
             self._owed[:] = 0
         self._begin(np.arange(self.num_envs))
         self._started = True
-        return observe(self.task, self.state())
+        return self.formulas.observe(self.state())
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Steps every environment with its row of the (num_envs, action) `actions`; see `Step`.
@@ -121,26 +126,24 @@ class NavigationEnv:
             return step
         self._begin(ended)
         observations = step.observations.copy()
-        observations[ended] = observe(self.task, self.state()[ended])
+        observations[ended] = self.formulas.observe(self.state()[ended])
         return step._replace(observations=observations)
 
     def close(self) -> None:
-        """Ends the threads."""
-        if self._pool:
-            self._pool.shutdown()
+        """Does nothing: simulators and threads end with the environment."""
 
     def positions(self) -> Array:
         """(num_envs, 2) where each agent is now, in metres."""
-        return self._readings.position[:, :2].copy()
+        return self.physics.position[:, :2].copy()
 
     def headings(self) -> Array:
         """(num_envs,) which way each agent's front points, in radians from the x axis."""
-        rotation = self._readings.rotation
-        return np.arctan2(rotation[:, 3], rotation[:, 0]) + self.task.robot.front
+        rotation = self.physics.rotation
+        return np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0]) + self.task.robot.front
 
     def scene(self, index: int) -> Scene:
         """The arena of environment `index` as it is now."""
-        turns = self.worlds[index].turns().tolist()
+        turns = self.physics.turns(index).tolist()
         shapes = []
         for group in self.task.groups:
             columns = np.r_[self.task.columns(group.name)]
@@ -158,11 +161,12 @@ class NavigationEnv:
         self.simulate(self._controls(actions))
         rewards, info = self.outcome()
         terminated = (
-            self.renew_goals(info["goal_met"]) if "goal_met" in info else np.zeros(self.num_envs, bool)
+            self.renew_goals(info["goal_met"]) if self.task.has_goal else np.zeros(self.num_envs, bool)
         )
+        terminated |= self.dead()
         self._steps += 1
         truncated = self._steps >= self.task.episode_length
-        observations = observe(self.task, self.state())
+        observations = self.formulas.observe(self.state())
         return Step(
             rewards=rewards,
             costs=info["cost_sum"],
@@ -174,87 +178,115 @@ class NavigationEnv:
         )
 
     def simulate(self, controls: Array) -> None:
-        """The physics of one step: changes simulators and readings, and nothing else."""
+        """The physics of one step: changes the simulators, and nothing else."""
         self._owed += 1  # the original draws its number of substeps, which always comes out as ten
-        if self._pool is None:
-            _advance(self.worlds, controls)
-            return
-        first, futures = 0, []
-        for worlds in self._slices:
-            futures.append(self._pool.submit(_advance, worlds, controls[first : first + len(worlds)]))
-            first += len(worlds)
-        wait(futures)
-        for future in futures:
-            future.result()
+        self.physics.step(controls)
 
     def state(self) -> State:
-        """The readings as the formulas want them, with the places of what moves brought up to date."""
-        readings = self._readings
-        self.places[:, 0] = readings.position[:, :2]
+        """The state as the formulas want it, with the places of what moves brought up to date."""
+        physics = self.physics
+        self.places[:, 0] = physics.position[:, :2]
         if self._movable:
-            self.places[:, self._movable] = readings.objects[..., :2]
+            self.places[:, self._movable] = physics.objects[..., :2]
         return State(
-            readings.position,
-            readings.rotation.reshape(-1, 3, 3),
-            readings.sensors,
+            physics.position,
+            physics.rotation,
+            physics.sensors,
+            physics.velocity,
             self.places,
-            readings.velocities,
-            readings.contacts,
+            physics.objects,
+            physics.velocities,
+            physics.contacts,
+            self.goal_button,
+            self.timer,
         )
 
     def outcome(self) -> tuple[Array, dict[str, NDArray[Any]]]:
-        """(num_envs,) rewards of the step that led here, and its info: the terms of the cost, `goal_met`."""
-        state = self.state()
-        info: dict[str, NDArray[Any]] = dict(indicators(raw_costs(self.task, state)))
+        """(num_envs,) rewards of the step that led here, and its info: the terms of the cost, `goal_met`.
+
+        While buttons are dark, `cost_buttons` is 0; safety-gymnasium 1.0.0 leaves it out.
+        """
+        state, formulas = self.state(), self.formulas
+        info: dict[str, NDArray[Any]] = dict(formulas.costs(state))
         if self.task.reward == "circle":
-            return circle_reward(state), info
-        distance = goal_distance(self.task, state)
-        rewards, info["goal_met"] = goal_reward(self.task, distance, self.last_distance)
-        self.last_distance = distance
+            return formulas.circle_reward(state), info
+        if not self.task.has_goal:
+            return np.zeros(self.num_envs), info
+        remaining = formulas.remaining(state)
+        info["goal_met"] = met = formulas.goal_met(state, remaining)
+        rewards = formulas.goal_reward(remaining, self.last_remaining, met)
+        self.last_remaining = remaining
         return rewards, info
 
-    def renew_goals(self, met: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Draws new goals where they were met; true where there was no room, which ends the episode."""
+    def renew_goals(self, met: Mask) -> Mask:
+        """Draws new goals where they were met; true where there was no room, which ends the episode.
+
+        Where buttons are, this also counts the steps for which they stay dark.
+        """
         stuck = np.zeros(self.num_envs, np.bool_)
+        if self.task.reward == "button":
+            np.maximum(self.timer - 1, 0, out=self.timer)
         if not met.any():
             return stuck
         for row in np.flatnonzero(met).tolist():
             try:
                 self._draw_goal(row)
-            except ResamplingError:
+            except PlacementError:
                 stuck[row] = True
-        self.last_distance = goal_distance(self.task, self.state())
+        if self.task.reward == "button":
+            self.timer[met] = BUTTON_DELAY
+        self.last_remaining = self.formulas.remaining(self.state())
         return stuck
 
-    def place(self, row: int, layout: Layout) -> None:
-        """Starts the simulator of one environment from a layout."""
-        self.worlds[row].reset(layout)
-        self.places[row], self.angles[row] = layout.places, layout.angles
+    def dead(self) -> Mask:
+        """(num_envs,) whether each agent has sunk so low that its episode ends."""
+        return self.physics.position[:, 2] <= self.task.robot.lowest
+
+    def place(self, rows: Rows, layouts: Sequence[Layout], joints: Array | None = None) -> None:
+        """Starts the simulators of some environments, each from its layout; `joints` as `Physics.reset`."""
+        places = np.stack([layout.places for layout in layouts])
+        angles = np.stack([layout.angles for layout in layouts])
         for group in self.task.groups:
             if group.fixed:  # without the jitter they were drawn with: nothing may depend on it
-                self.places[row, self.task.columns(group.name)] = group.fixed
+                places[:, self.task.columns(group.name)] = group.fixed
+        self.places[rows], self.angles[rows] = places, angles
+        self.physics.reset(rows, places, angles, joints)
 
     # ------------------------------------------------------------------------------------------------ private
 
-    def _begin(self, rows: NDArray[np.int64]) -> None:
-        for row in rows.tolist():
-            self._settle(row)
-            self.place(row, sample_layout(self._plan, self._random[row]))
-            if self.task.reward == "goal":
+    def _begin(self, rows: Rows) -> None:
+        robot = self.task.robot
+        samplers = [self._samplers[row] for row in rows.tolist()]
+        for row, sampler in zip(rows.tolist(), samplers, strict=True):
+            sampler.skip(self._owed[row])
+            self._owed[row] = 0
+        layouts = [sampler.layout() for sampler in samplers]
+        self.places[rows] = np.stack([layout.places for layout in layouts])
+        if self.task.has_goal:  # the goal of the layout gives way to another, as in the original
+            for row in rows.tolist():
                 self._draw_goal(row)
-        self._steps[rows] = 0
-        if self.task.reward == "goal":
-            self.last_distance[rows] = goal_distance(self.task, self.state())[rows]
+        goals = self.places[rows, self._goal].copy()
+        joints = None
+        if robot.stance:
+            drawn = np.stack([sampler.uniform(len(robot.stance)) for sampler in samplers])
+            signs = np.where(np.array(robot.stance) < 0.0, -1.0, 1.0)
+            joints = robot.stance + signs * robot.noise * (2.0 * drawn - 1.0)
+        self.place(rows, layouts, joints)
+        self._steps[rows] = self.timer[rows] = 0
+        if self.task.has_goal:
+            self.places[rows, self._goal] = goals
+            self.last_remaining[rows] = self.formulas.remaining(self.state())[rows]
 
     def _draw_goal(self, row: int) -> None:
-        self._settle(row)
-        column = self.task.columns("goal").start
-        self.places[row, column] = resample(self._plan, column, self.places[row], self._random[row])
-
-    def _settle(self, row: int) -> None:
-        """Makes the draws that steps owe, so that the next ones are those of the original."""
-        self._random[row].random_sample(self._owed[row])
+        sampler = self._samplers[row]
+        sampler.skip(self._owed[row])
         self._owed[row] = 0
+        if self.task.reward == "button":
+            buttons = self.task.columns("buttons")
+            self.goal_button[row] = button = sampler.choice(buttons.stop - buttons.start)
+            self.places[row, self._goal] = self.places[row, buttons.start + button]
+        else:
+            self.places[row, self._goal] = sampler.place(self._goal, self.places[row])
 
     def _controls(self, actions: NDArray[Any]) -> Array:
         if not self._started:
@@ -289,11 +321,12 @@ class NavigationEnv:
         return seeds
 
 
-def _advance(worlds: list[World], controls: Array) -> None:
-    for world, control in zip(worlds, controls, strict=True):
-        world.step(control)
-
-
-def make(name: str, num_envs: int, threads: int | None) -> NavigationEnv:
-    """The navigation task of that name, exact."""
-    return NavigationEnv(TASKS[name], num_envs, threads)
+def make(
+    name: str,
+    num_envs: int,
+    threads: int | None,
+    physics: Fidelity = "exact",
+    seeding: Seeding = "fast",
+) -> NavigationEnv:
+    """The navigation task of that name; see `NavigationEnv`."""
+    return NavigationEnv(EVERY_TASK[name], num_envs, threads, physics, seeding)

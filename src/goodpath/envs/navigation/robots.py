@@ -1,7 +1,7 @@
 """The agents: what MuJoCo needs to know of each body, and nothing that depends on the task."""
 
 from dataclasses import dataclass
-from math import pi
+from math import inf, pi
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,15 @@ class Robot:
         defaults: the `<default>` element; it reaches the objects' geoms too.
         body: what is inside `<body name="agent">`, with a site `agent` that carries the sensors.
         rest: elements beside `<worldbody>`, such as `<actuator>` and `<contact>`.
-        sensors: the elements of `<sensor>`, in the order of the observation; the second is the velocimeter.
+        sensors: the elements of `<sensor>`, in the order of the observation.
+        unseen: which numbers of the sensors no observation holds.
+        angles: how many of the last numbers are angles of joints, observed as sine and cosine.
+        floor: further attributes of the floor's geom.
+        options: further attributes of `<option>`.
+        stance: angles in radians at which its joints start, give or take `noise`; empty where they start at
+            zero, without noise.
+        noise: largest random deviation of each joint from `stance`, in radians.
+        lowest: z in metres of its body at which it is dead.
     """
 
     name: str
@@ -29,10 +37,17 @@ class Robot:
     body: str
     rest: str
     sensors: str
+    unseen: tuple[int, ...] = ()
+    angles: int = 0
+    floor: str = ""
+    options: str = ""
+    stance: tuple[float, ...] = ()
+    noise: float = 0.0
+    lowest: float = -inf
 
 
-# Accelerometer, velocimeter, gyro and magnetometer: the first twelve numbers of every agent's observation.
-_INERTIAL = """
+# The first twelve numbers of every agent's observation.
+INERTIAL = """
 <accelerometer site="agent"/> <velocimeter site="agent"/> <gyro site="agent"/> <magnetometer site="agent"/>
 """
 
@@ -62,7 +77,7 @@ POINT = Robot(
 </actuator>
 <contact> <exclude body1="world" body2="agent"/> </contact>
 """,
-    sensors=_INERTIAL,
+    sensors=INERTIAL,
 )
 
 CAR = Robot(
@@ -99,7 +114,7 @@ CAR = Robot(
 </actuator>
 """,
     # The last three are the ball's rotation matrix, row by row: the car's axes as the ball sees them.
-    sensors=_INERTIAL
+    sensors=INERTIAL
     + """
 <ballangvel joint="rear"/>
 <framexaxis objtype="xbody" objname="agent" reftype="xbody" refname="rear"/>
