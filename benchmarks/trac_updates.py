@@ -11,11 +11,11 @@ of the method come from that preset, for both sides; both start with classificat
   in float64, the labelled ones are copied, then converted to float32; a batch is picked from them by index, and
   the reference scores it anew in every update; eager PyTorch, dropout in the policy, Adam with warm-up.
 
-Each side lives in a process of its own, so that its peak memory is its own, and they take turns, so that a busy
-machine slows both alike: trust the ratios more than the figures. "Added" memory is the peak less what was
-resident after the imports. The share of peak counts what an update's matrix products need (a reference that is
-scored anew does not count) against the best of several large ones in XLA. All of it runs on the CPU. PyTorch is
-needed for this benchmark alone and may live in another environment (`--torch-python`).
+Each side has a process and so a peak memory of its own, and they take turns, so that a busy machine slows both
+alike: trust the ratios more than the figures. "Added" memory is the peak less what was resident after the
+imports. The share of peak is what the matrix products of an update need (not those of a reference scored anew)
+against the best of several large ones in XLA. All of it runs on the CPU. PyTorch is needed for this benchmark
+alone and may live in another environment (`--torch-python`).
 """
 
 import argparse
@@ -59,7 +59,10 @@ def main() -> None:
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)  # role and folder: this is a worker
     options = parser.parse_args()
     if options.work:
-        return serve(options.work[0], Path(options.work[1]))
+        serve(options.work[0], Path(options.work[1]))
+        return
+    if not Path("/proc/self/status").exists():
+        sys.exit("This benchmark reads memory from /proc, which this system lacks; run it on Linux.")
     for name, least in (("trajectories", 10), ("rounds", 1), ("updates", 1)):
         if getattr(options, name) < least:
             sys.exit(f"--{name} is {getattr(options, name)}, but it has to be at least {least}.")
@@ -69,20 +72,16 @@ def main() -> None:
 
         write_json(options.out, result)
     print(json.dumps(result, indent=1) if options.json else describe(result))
-    return None
 
 
 def find_torch(python: str) -> tuple[str, str]:
     """The Python to run the peer with and its version of torch; two empty strings where there is none."""
     command = [python or sys.executable, "-c", "import numpy, torch; print(torch.__version__)"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        sys.exit(f"--torch-python {python} cannot be run ({error.strerror}); name a Python executable.")
-    if done.returncode == 0:
-        return command[0], done.stdout.strip()
-    if python:
-        sys.exit(f"{python} cannot import torch and numpy; install torch=={TORCH} and numpy there.")
+        return command[0], subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        if python:
+            sys.exit(f"{python} cannot import torch and numpy; name a Python that has both of them.")
     print(
         "No torch here, so goodpath is measured alone; to compare, run `python3 -m venv torch-env &&"
         f" torch-env/bin/pip install torch=={TORCH} numpy` and add `--torch-python torch-env/bin/python`.",
@@ -91,19 +90,17 @@ def find_torch(python: str) -> tuple[str, str]:
     return "", ""
 
 
-# ------------------------------------------------------------------------------------------------ the run
-
-
 def measure(options: argparse.Namespace, torch_python: str, torch_version: str) -> Numbers:
     """Lets the workers take turns and puts their figures together."""
     from goodpath.training.results import versions
 
     load = os.getloadavg()[0]
-    pythons = {"peer": torch_python} if torch_python else {}
-    pythons |= dict.fromkeys(("goodpath", "peak", "seeds"), sys.executable)
+    pythons = dict.fromkeys(("peer", "goodpath", "peak", "seeds"), sys.executable) | {"peer": torch_python}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         config = prepare(Path(name), options.trajectories)
-        workers = {role: stack.enter_context(worker(python, role, name)) for role, python in pythons.items()}
+        workers = {
+            role: stack.enter_context(worker(path, role, name)) for role, path in pythons.items() if path
+        }
         # The first turn starts up and compiles; it does not count.
         turns = [[run(options.updates) for run in workers.values()] for _ in range(options.rounds + 1)][1:]
     replies = dict(zip(workers, zip(*turns, strict=True), strict=True))
@@ -142,7 +139,6 @@ def measure(options: argparse.Namespace, torch_python: str, torch_version: str) 
         "targets": {"speed_ratio": SPEED, "memory_ratio": MEMORY, "share_of_peak": SHARE},
     }
     if torch_python:
-        result["share_of_peak_of_peer"] = middle(rates["peer"] * gflop / peaks)
         result["speed_ratio"] = middle(rates["goodpath"] / rates["peer"])
         result["memory_ratio"] = {
             kind: sides["peer"][f"memory_{kind}_mib"] / sides["goodpath"][f"memory_{kind}_mib"]
@@ -157,35 +153,29 @@ def middle(values: "np.ndarray[Any, Any]") -> Numbers:
 
 
 def flop_of_update(config: Numbers) -> int:
-    """Floating-point operations of one update's matrix products.
-
-    Forward and the weights' gradients take two for each row and weight, the inputs' gradients as many for all
-    layers but the first.
-    """
+    """Floating-point operations of its matrix products; the first layer needs no gradient of its inputs."""
     weights = [a * b for a, b in itertools.pairwise([OBSERVATION, *config["hidden"], ACTION])]
-    rows: int = config["batch_size"] * segment_length(config)
+    rows = int(config["batch_size"]) * int(STEPS * config["segment_ratio"])
     return 2 * rows * (3 * sum(weights) - weights[0])
 
 
 def describe(result: Numbers) -> str:
     """The figures as a few lines of text."""
+    sides, peak = result["sides"], max(result["peak_gflops_of_rounds"])
     lines = [f"{'':24}{'updates/s':>10}{'peak MiB':>10}{'added MiB':>10}{'loss':>8}"]
-    for role, side in result["sides"].items():
-        lines.append(
-            f"{TITLES[role]:24}{side['updates_per_second']:10.2f}{side['memory_peak_mib']:10.0f}"
-            f"{side['memory_added_mib']:10.0f}{side['loss']:8.3f}"
-        )
+    for role, side in sides.items():
+        rate, loss = f"{side['updates_per_second']:10.2f}", f"{side['loss']:8.3f}"
+        memory = f"{side['memory_peak_mib']:10.0f}{side['memory_added_mib']:10.0f}"
+        lines.append(f"{TITLES[role]:24}{rate}{memory}{loss}")
     lines.append("")
     if "speed_ratio" in result:
-        memory = result["memory_ratio"]
+        added, whole = (result["memory_ratio"][kind] for kind in ("added", "peak"))
         lines += [
             f"updates per second, goodpath to peer: {ranged(result['speed_ratio'])} (target {SPEED})",
-            f"memory, peer to goodpath: {memory['added']:.1f} of what is added to the imports,"
-            f" {memory['peak']:.1f} in all (target {MEMORY:g})",
+            f"memory, peer to goodpath: added {added:.1f}, peak {whole:.1f} (target {MEMORY})",
         ]
     lines += [
-        f"share of the matrix peak, {max(result['peak_gflops_of_rounds']):.0f} GFLOP/s at best:"
-        f" {ranged(result['share_of_peak'])} (target {SHARE})",
+        f"share of the matrix peak ({peak:.0f} GFLOP/s): {ranged(result['share_of_peak'])} (target {SHARE})",
         f"all updates of three seeds to those of one: {ranged(result['three_seeds_to_one'])}",
     ]
     return "\n".join(lines)
@@ -196,18 +186,14 @@ def ranged(values: Numbers) -> str:
 
 
 def prepare(folder: Path, trajectories: int) -> Numbers:
-    """Writes the data for both sides; gives the options of the method.
-
-    Episodes differ in how much risk they take, and risk pays: so segments get both labels.
-    """
+    """Writes data in which episodes differ in risk, and risk pays; gives the options of the method."""
     from goodpath.data import hdf5
     from goodpath.methods import find
     from goodpath.training.run import make_config
     from goodpath.trajectories import Dataset
 
     rng = np.random.default_rng(0)
-    number = trajectories * STEPS
-    risk = np.repeat(rng.uniform(0.0, 0.25, trajectories), STEPS)
+    number, risk = trajectories * STEPS, np.repeat(rng.uniform(0.0, 0.25, trajectories), STEPS)
     arrays: dict[str, Any] = {
         "observations": rng.standard_normal((number, OBSERVATION), np.float32),
         "actions": rng.uniform(-1.0, 1.0, (number, ACTION)).astype(np.float32),
@@ -225,41 +211,30 @@ def prepare(folder: Path, trajectories: int) -> Numbers:
     return config
 
 
-def segment_length(config: Numbers) -> int:
-    """L."""
-    return int(STEPS * config["segment_ratio"])
-
-
-# ------------------------------------------------------------------------------------------------ workers
-
-
 @contextmanager
 def worker(python: str, role: str, folder: str) -> Iterator[Run]:
     """A process that plays one role; the function makes it run some updates and gives its answer."""
-    process = subprocess.Popen(
-        [python, __file__, "--work", role, folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
-    )
-    requests, replies = process.stdin, process.stdout
-    assert requests is not None
-    assert replies is not None
+    command, environment = [python, __file__, "--work", role, folder], {**os.environ, "JAX_PLATFORMS": "cpu"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        requests, replies = process.stdin, process.stdout
+        assert requests is not None
+        assert replies is not None
 
-    def run(updates: int) -> Numbers:
+        def run(updates: int) -> Numbers:
+            try:
+                requests.write(f"{updates}\n")
+                requests.flush()
+                return dict(json.loads(replies.readline()))
+            except (BrokenPipeError, json.JSONDecodeError):
+                sys.exit(
+                    f"The process of '{role}' ended with code {process.wait()}; see what it wrote above."
+                )
+
         try:
-            requests.write(f"{updates}\n")
-            requests.flush()
-            return dict(json.loads(replies.readline()))
-        except (BrokenPipeError, json.JSONDecodeError):
-            sys.exit(f"The process of '{role}' ended with code {process.wait()}; see what it wrote above.")
-
-    try:
-        yield run
-    finally:
-        process.kill()
-        process.wait()
+            yield run
+        finally:
+            process.kill()
 
 
 def serve(role: str, folder: Path) -> None:
@@ -282,10 +257,7 @@ def serve(role: str, folder: Path) -> None:
 
 def memory_mib(field: str) -> float:
     """Resident memory of this process, now (`VmRSS`) or at its peak (`VmHWM`)."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:
-        sys.exit("Memory is read from /proc/self/status, which this system lacks; run this on Linux.")
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**10
 
 
@@ -319,21 +291,14 @@ def start_peak() -> tuple[Run, float]:
     imports = memory_mib("VmRSS")
     multiply = jax.jit(jnp.matmul)
 
-    def run(_: int) -> Numbers:
-        best = 0.0
-        for size, repeats in ((1024, 20), (2048, 6), (4096, 2)):
-            matrix = jnp.full((size, size), 0.5)
-            multiply(matrix, matrix).block_until_ready()
-            for _ in range(repeats):
-                start = time.perf_counter()
-                multiply(matrix, matrix).block_until_ready()
-                best = max(best, 2 * size**3 / (time.perf_counter() - start))
-        return {"gflops": best / 1e9}
+    def flops(size: int) -> float:
+        matrix = jnp.full((size, size), 0.5).block_until_ready()
+        start = time.perf_counter()
+        multiply(matrix, matrix).block_until_ready()
+        return 2 * size**3 / (time.perf_counter() - start)
 
-    return run, imports
-
-
-# ------------------------------------------------------------------------------------------------ the peer
+    sizes = [1024] * 20 + [2048] * 8 + [4096] * 2
+    return lambda _: {"gflops": max(map(flops, sizes)) / 1e9}, imports
 
 
 def start_peer(folder: Path, config: Numbers) -> tuple[Run, float]:
@@ -347,7 +312,7 @@ def start_peer(folder: Path, config: Numbers) -> tuple[Run, float]:
     reference.eval()
     optimizer = torch.optim.Adam(policy.parameters(), lr=config["learning_rate"])
     warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: min(1.0, (k + 1) / config["warmup"]))
-    length, floor = segment_length(config), config["clamp"]
+    length, floor = int(STEPS * config["segment_ratio"]), config["clamp"]
     powers = torch.logspace(0, length - 1, length, base=config["discount"])
 
     def log_prob(network: Any, observations: Any, actions: Any) -> Any:
@@ -400,11 +365,8 @@ def peer_network(config: Numbers) -> Any:
 
 
 def write_out_segments(folder: Path, config: Numbers) -> list[Any]:
-    """Observations (n, L, observation), actions, weights (n,) and labels of the labelled segments, in float32.
-
-    Observations take nearly all the memory; each copy of them is let go as soon as the next one is made.
-    """
-    length, rng = segment_length(config), np.random.default_rng(0)
+    """(n, L, observation), (n, L, action), weights (n,), labels (n,); big copies are let go as early as can be."""
+    length, rng = int(STEPS * config["segment_ratio"]), np.random.default_rng(0)
     flat = {key: np.load(folder / f"{key}.npy") for key in ("observations", "actions", "rewards", "costs")}
     actions_inside = np.clip(flat["actions"], -1 + 1e-5, 1 - 1e-5)
     trajectories = len(flat["rewards"]) // STEPS

@@ -70,6 +70,27 @@ class MLP(eqx.Module):
         return hidden @ self.weights[-1] + self.biases[-1]
 
 
+def orthogonal(key: Array, rows: int, columns: int) -> Array:
+    """A random (rows, columns) matrix with orthonormal columns, or rows where they are fewer, uniformly drawn.
+
+    Gram-Schmidt on a Gaussian matrix, each column twice so that rounding does not add up. A QR factorisation by
+    LAPACK would do, but jaxlib's batched one, which `vmap` over seeds calls, waits inside the thread pool for
+    that same pool and now and then hangs for ever on machines with few cores.
+    """
+    long, short = max(rows, columns), min(rows, columns)
+    gaussian = jax.random.normal(key, (short, long), jnp.float32)
+
+    def add(i: Array, basis: Array) -> Array:
+        vector = gaussian[i]
+        for _ in range(2):
+            vector = vector - (basis @ vector) @ basis
+            vector = vector / jnp.linalg.norm(vector)
+        return basis.at[i].set(vector)
+
+    basis = jax.lax.fori_loop(0, short, add, jnp.zeros((short, long), jnp.float32))
+    return basis if rows < columns else basis.T
+
+
 def mlp(sizes: Sequence[int], key: Array, *, dropout_rate: float = 0.0, gain: float = 1.0) -> MLP:
     """An MLP with orthogonal weights and zero biases.
 
@@ -80,10 +101,9 @@ def mlp(sizes: Sequence[int], key: Array, *, dropout_rate: float = 0.0, gain: fl
         gain: factor on the orthogonal matrices.
     """
     shapes = list(pairwise(sizes))
-    initialize = jax.nn.initializers.orthogonal(gain)
     keys = jax.random.split(key, len(shapes))
     return MLP(
-        weights=tuple(initialize(k, shape, jnp.float32) for k, shape in zip(keys, shapes, strict=True)),
+        weights=tuple(gain * orthogonal(k, *shape) for k, shape in zip(keys, shapes, strict=True)),
         biases=tuple(jnp.zeros(outputs, jnp.float32) for _, outputs in shapes),
         dropout_rate=dropout_rate,
     )

@@ -59,7 +59,8 @@ def drive(name, num_envs, steps, **temper):
 
 
 def test_circling_within_the_walls_is_safe_and_beyond_them_pays_more():
-    usual = {"half_height": 1.5, "speed": 1.5, "turn": 1.2, "patience": 0.6, "noise": 0.1}
+    attentive = {"lapses": 0.0, "detours": 0.0}
+    usual = {"half_height": 1.5, "speed": 1.5, "turn": 1.2, "patience": 0.6, "noise": 0.1, **attentive}
     safe_returns, safe_costs = drive(CIRCLE, 8, 500, half_width=0.95, **usual)
     returns, costs = drive(CIRCLE, 8, 500, half_width=1.5, **usual)
     assert (safe_costs <= 20).all()
@@ -68,8 +69,18 @@ def test_circling_within_the_walls_is_safe_and_beyond_them_pays_more():
     assert returns.mean() > safe_returns.mean() + 5
 
 
+def test_lapses_and_detours_leave_the_track_and_come_back():
+    usual = {"half_width": 0.95, "half_height": 1.3, "speed": 1.3, "turn": 1.2, "patience": 0.6, "noise": 0.1}
+    steady, _ = drive(CIRCLE, 8, 500, **usual, lapses=0.0, detours=0.0)
+    restless, costs = drive(CIRCLE, 8, 500, **usual, lapses=0.0, detours=0.006)
+    assert restless.mean() < steady.mean() - 2
+    assert costs.mean() < 30
+    careless, _ = drive(CIRCLE, 8, 500, **usual, lapses=0.02, detours=0.0)
+    assert careless.mean() < steady.mean()
+
+
 def test_running_round_hazards_costs_less_than_running_through():
-    usual = {"speed": 1.5, "turn": 1.2, "patience": 0.5, "noise": 0.1}
+    usual = {"speed": 1.5, "turn": 1.2, "patience": 0.5, "noise": 0.1, "lapses": 0.0}
     careful_returns, careful_costs = drive(GOAL, 8, 500, margin=0.1, **usual)
     returns, costs = drive(GOAL, 8, 500, margin=-0.19, **usual)
     assert careful_costs.mean() < 0.5 * costs.mean()

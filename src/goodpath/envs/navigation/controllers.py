@@ -326,7 +326,7 @@ def _goal_tempers(count: int, rng: np.random.Generator) -> GoalTemper:
 
 def _kinds(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """(count,) 0 for careful and quick drivers, 1 for careful and slow ones, 2 for reckless ones."""
-    return rng.choice(3, count, p=(0.2, 0.4, 0.4))
+    return rng.choice(3, count, p=(0.15, 0.3, 0.55))
 
 
 def _draw(kind: NDArray[np.int64], rng: np.random.Generator, *ranges: tuple[float, float]) -> Array:
