@@ -123,7 +123,7 @@ def measure(options: argparse.Namespace, torch_python: str, torch_version: str) 
 
     sides = {role: side(role) for role in TITLES if role in workers}
     result = {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(["python", *sys.argv]).replace(options.torch_python or "PATH", "PATH"),
         "versions": {**versions(), "torch": torch_version or None},
         "cores": os.cpu_count(),
         "load_before": load,

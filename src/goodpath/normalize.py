@@ -1,5 +1,6 @@
 """Observation normalisation that leaves no trace: learnt from the data, folded into the policy's first layer."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -22,18 +23,25 @@ class Normalizer:
 
     Attributes:
         mean: (observation,).
-        matrix: (observation, observation).
+        matrix: (observation, observation); None for observations that are left as they are.
     """
 
     mean: Doubles
-    matrix: Doubles
+    matrix: Doubles | None
 
     def __call__(self, observations: Floats) -> Floats:
-        """Maps (N, observation) observations."""
-        return ((observations - self.mean) @ self.matrix).astype(np.float32)
+        """Maps (N, observation) observations, in double precision but never all at once."""
+        if self.matrix is None:
+            return observations
+        result = np.empty_like(observations)
+        for rows in _blocks(len(observations)):
+            result[rows] = (observations[rows] - self.mean) @ self.matrix
+        return result
 
     def fold(self, policy: AnyPolicy) -> AnyPolicy:
         """A policy for plain observations that acts as `policy` does on normalised ones."""
+        if self.matrix is None:
+            return policy
         network = policy.network
         weight, bias = network.weights[0], network.biases[0]
         matrix = jnp.asarray(self.matrix, jnp.float32)
@@ -57,12 +65,18 @@ def normalizer(kind: Kind, observations: Floats) -> Normalizer:
     """
     size = observations.shape[1]
     if kind == "none":
-        return Normalizer(np.zeros(size), np.eye(size))
+        return Normalizer(np.zeros(size), None)
     mean = observations.mean(axis=0, dtype=np.float64)
-    centred = observations - mean
-    covariance = centred.T @ centred / len(observations)
+    covariance = np.zeros((size, size))
+    for rows in _blocks(len(observations)):
+        centred = observations[rows] - mean
+        covariance += centred.T @ centred / len(observations)
     if kind == "scale":
         covariance = np.diag(np.diag(covariance))
     variances, axes = np.linalg.eigh(covariance)
     floor = max(_FLOOR * variances.mean(), 1e-12)
     return Normalizer(mean, (axes / np.sqrt(np.maximum(variances, floor))) @ axes.T)
+
+
+def _blocks(rows: int, size: int = 65_536) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, rows, size))
