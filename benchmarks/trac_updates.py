@@ -42,7 +42,7 @@ OBSERVATION, ACTION, STEPS, COST_LIMIT = 28, 2, 500, 40.0
 TORCH = "2.13.0"
 NEVER_ENDING = 1_000_000  # updates of the schedule, of which a few are run
 SPEED, MEMORY, SHARE = 1.5, 10.0, 0.6  # what is aimed at
-TITLES = {"peer": "PyTorch, eager", "goodpath": "goodpath", "seeds": "goodpath, three seeds"}
+TITLES = {"peer": "PyTorch, eager", "goodpath": "goodpath", "seeds": "three seeds, in all"}
 
 Numbers = dict[str, Any]
 Run = Callable[[int], Numbers]
@@ -98,9 +98,8 @@ def measure(options: argparse.Namespace, torch_python: str, torch_version: str) 
     pythons = dict.fromkeys(("peer", "goodpath", "peak", "seeds"), sys.executable) | {"peer": torch_python}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         config = prepare(Path(name), options.trajectories)
-        workers = {
-            role: stack.enter_context(worker(path, role, name)) for role, path in pythons.items() if path
-        }
+        roles = [role for role, python in pythons.items() if python]
+        workers = {role: stack.enter_context(worker(pythons[role], role, name)) for role in roles}
         # The first turn starts up and compiles; it does not count.
         turns = [[run(options.updates) for run in workers.values()] for _ in range(options.rounds + 1)][1:]
     replies = dict(zip(workers, zip(*turns, strict=True), strict=True))

@@ -1,5 +1,6 @@
 """Policies: what they do on observations, their densities, and their files."""
 
+import itertools
 import json
 import pickle
 import zipfile
@@ -51,33 +52,37 @@ def test_deterministic_log_prob_is_minus_the_squared_error_in_half_ranges():
     np.testing.assert_allclose(policy.log_prob(observations, actions), expected, rtol=1e-4)
 
 
+OBSERVATION = jnp.asarray([[0.3, -1.0, 0.2, 0.5, 1.0]])
+
+
+def density(policy, actions):
+    """(n,) density of (n,) actions at `OBSERVATION`."""
+    seen = jnp.repeat(OBSERVATION, len(actions), axis=0)
+    return np.exp(np.asarray(policy.log_prob(seen, jnp.asarray(actions, jnp.float32)[:, None]), np.float64))
+
+
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (-2.0, 6.0)])
-def test_gaussian_density_integrates_to_one(low, high):
-    policy = gaussian(low=low, high=high)
-    observation = jnp.asarray([[0.3, -1.0, 0.2, 0.5, 1.0]])
-    edge = 2e-5 * (high - low)
-    total, _ = integrate.quad(
-        lambda a: float(jnp.exp(policy.log_prob(observation, jnp.full((1, 1), a)))[0]),
-        low + edge,
-        high - edge,
-        limit=200,
+@pytest.mark.parametrize("seed", range(4))
+def test_gaussian_density_integrates_to_one(low, high, seed):
+    # With a = low + (tanh(u) + 1) (high - low) / 2 the integrand is smooth up to the bounds.
+    u = np.linspace(-5, 5, 4_001)
+    actions = low + (np.tanh(u) + 1) * (high - low) / 2
+    slope = (1 - np.tanh(u) ** 2) * (high - low) / 2
+    policy = gaussian(seed, low=low, high=high)
+    scaled = SquashedGaussianPolicy(
+        type(policy.network)(tuple(0.3 * w for w in policy.network.weights), policy.network.biases), low, high
     )
-    assert abs(total - 1) < 1e-2
+    assert abs(integrate.trapezoid(density(scaled, actions) * slope, u) - 1) < 1e-3
 
 
 def test_gaussian_samples_follow_its_density():
-    policy = gaussian()
-    observation = jnp.asarray([[0.3, -1.0, 0.2, 0.5, 1.0]])
-    samples = np.asarray(policy(jnp.repeat(observation, 40_000, axis=0), jax.random.key(0)))[:, 0]
-    counts, edges = np.histogram(samples, bins=10, range=(-0.9, 0.9))
-    centres = np.linspace(-0.9, 0.9, 401)
-    density = np.exp(
-        np.asarray(policy.log_prob(jnp.repeat(observation, 401, axis=0), jnp.asarray(centres)[:, None]))
-    )
-    for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
-        inside = (centres >= left - 1e-9) & (centres <= right + 1e-9)
-        probability = np.trapezoid(density[inside], centres[inside])
-        assert abs(count / 40_000 - probability) < 0.01
+    policy = gaussian(low=-2.0, high=6.0)
+    samples = np.asarray(policy(jnp.repeat(OBSERVATION, 40_000, axis=0), jax.random.key(0)))[:, 0]
+    for left, right in itertools.pairwise(np.linspace(-1.9, 5.9, 14)):
+        grid = np.linspace(left, right, 401)
+        probability = integrate.simpson(density(policy, grid), grid)
+        error = np.sqrt(probability / 40_000)
+        assert abs(((samples > left) & (samples <= right)).mean() - probability) < 5 * error + 1e-4
 
 
 @pytest.mark.parametrize("policy", [deterministic(), gaussian(actions=2)])
