@@ -28,6 +28,30 @@ def test_gymnasium_finds_nothing_to_complain_about(name):
     env.close()
 
 
+@pytest.mark.parametrize("robot", ["HalfCheetah", "Hopper", "Walker2d", "Swimmer", "Ant", "Humanoid"])
+def test_velocity_tasks_are_the_batched_environment_and_please_gymnasium(robot):
+    envs.register()
+    name = f"Safety{robot}Velocity-v1"
+    env, batch = gymnasium.make(f"goodpath/{name}").unwrapped, envs.make(name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=".*A Box observation space (min|max)imum value is -?infinity.*"
+        )
+        check_env(env)
+    np.testing.assert_array_equal(env.reset(seed=3)[0], batch.reset(3)[0])
+    bound = batch.spec.action_high
+    for action in np.random.default_rng(0).uniform(-bound, bound, (30, batch.spec.action_size)):
+        observation, reward, terminated, truncated, info = env.step(action)
+        step = batch.step(action[None])
+        np.testing.assert_array_equal(observation, step.final_observations[0])
+        assert (reward, terminated, truncated) == (step.rewards[0], step.terminated[0], False)
+        assert info["cost"] == step.costs[0]
+        if terminated:
+            break
+    env.close()
+    batch.close()
+
+
 def test_it_is_the_batched_environment():
     env, batch = NavigationGymEnv("SafetyPointGoal1-v0"), envs.make("SafetyPointGoal1-v0")
     observation, info = env.reset(seed=3)

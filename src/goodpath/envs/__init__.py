@@ -186,15 +186,15 @@ def make(
 
 
 def register() -> None:
-    """Tells Gymnasium of the navigation tasks, as `goodpath/SafetyPointGoal1-v0` and so on.
+    """Tells Gymnasium of the navigation and velocity tasks, as `goodpath/SafetyPointGoal1-v0` and so on.
 
     They have no time limit wrapper, because they truncate episodes themselves. Calling it twice does no harm.
     """
     import gymnasium
 
+    single = {_NAVIGATION: "NavigationGymEnv", _VELOCITY: "VelocityGymEnv"}
     for name, entry in ENVIRONMENTS.items():
         identifier = f"goodpath/{name}"
-        if entry.factory == _NAVIGATION and identifier not in gymnasium.registry:
-            gymnasium.register(
-                identifier, "goodpath.envs.gymnasium_env:NavigationGymEnv", kwargs={"name": name}
-            )
+        if entry.factory in single and identifier not in gymnasium.registry:
+            entry_point = f"goodpath.envs.gymnasium_env:{single[entry.factory]}"
+            gymnasium.register(identifier, entry_point, kwargs={"name": name})

@@ -1,4 +1,4 @@
-"""The navigation tasks one at a time, behind Gymnasium's interface; `goodpath.envs.register()` names them."""
+"""Navigation and velocity tasks one at a time, behind Gymnasium's interface; `goodpath.envs.register()` names them."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,9 @@ from goodpath.envs import canonical
 from goodpath.envs.navigation.camera import Camera
 from goodpath.envs.navigation.engine import Fidelity, NavigationEnv
 from goodpath.envs.navigation.variants import EVERY_TASK
-from goodpath.envs.vector import Array, Scene, Shape
+from goodpath.envs.vector import Array, Scene, Shape, Step
+from goodpath.envs.velocity import VelocityEnv
+from goodpath.envs.velocity_tasks import TASKS as VELOCITY_TASKS
 from goodpath.errors import GoodpathError
 
 Image = NDArray[np.uint8]
@@ -82,15 +84,7 @@ class NavigationGymEnv(gymnasium.Env[Array, Array]):
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """One step; nothing starts over by itself at the end of an episode."""
-        step = self._env.transition(np.asarray(action)[None])
-        info = {name: values[0].item() for name, values in step.info.items()}
-        return (
-            step.observations[0],
-            float(step.rewards[0]),
-            bool(step.terminated[0]),
-            bool(step.truncated[0]),
-            {"cost": float(step.costs[0])} | info,
-        )
+        return _single(self._env.transition(np.asarray(action)[None]))
 
     def render(self) -> Image | None:
         """(320, 320, 3) the arena from above or (360, 480, 3) in 3D, where `render_mode` asks for it."""
@@ -105,6 +99,56 @@ class NavigationGymEnv(gymnasium.Env[Array, Array]):
         self._env.close()
         if self._camera is not None:
             self._camera.close()
+
+
+class VelocityGymEnv(gymnasium.Env[Array, Array]):
+    """One copy of a velocity task. The cost of a step is `info["cost"]`; nothing is drawn.
+
+    Args:
+        name: a velocity task, such as `SafetyHopperVelocity-v1`.
+        physics: `exact` or `fast`; see `VelocityEnv`.
+
+    Raises:
+        GoodpathError: there is no velocity task of that name.
+    """
+
+    def __init__(self, name: str, physics: Fidelity = "exact") -> None:
+        name = canonical(name)
+        if name not in VELOCITY_TASKS:
+            raise GoodpathError(f"'{name}' is no velocity task; make it with goodpath.envs.make.")
+        self._env = VelocityEnv(name, num_envs=1, physics=physics)
+        sizes = self._env.spec
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (sizes.observation_size,), np.float64)
+        self.action_space = gymnasium.spaces.Box(
+            sizes.action_low, sizes.action_high, (sizes.action_size,), dtype=np.float64
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Starts an episode; without a seed the random stream goes on. There are no options."""
+        super().reset(seed=seed)
+        return self._env.reset(seed)[0], {}
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """One step; nothing starts over by itself at the end of an episode."""
+        return _single(self._env.transition(np.asarray(action)[None]))
+
+    def close(self) -> None:
+        """Ends the simulator's threads."""
+        self._env.close()
+
+
+def _single(step: Step) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    """What one step of the only copy is to Gymnasium."""
+    info = {name: values[0].item() for name, values in step.info.items()}
+    return (
+        step.observations[0],
+        float(step.rewards[0]),
+        bool(step.terminated[0]),
+        bool(step.truncated[0]),
+        {"cost": float(step.costs[0])} | info,
+    )
 
 
 def draw(scene: Scene, position: Array, heading: float) -> Image:

@@ -139,17 +139,22 @@ class VelocityEnv:
         Raises:
             GoodpathError: `actions` has the wrong shape or is not finite, or `reset` was never called.
         """
+        step = self.transition(actions)
+        ended = np.flatnonzero(step.terminated | step.truncated)
+        if ended.size:
+            self._begin(ended)
+            step = step._replace(observations=self.observe())
+        return step
+
+    def transition(self, actions: NDArray[Any]) -> Step:
+        """Like `step`, but nothing starts over at the end of an episode."""
         controls = actions_of(actions, self.spec, self.num_envs, self._started)
         self.simulate(controls)
         rewards, costs, terminated, info = self.outcome(controls, self.positions())
         self._steps += 1
         truncated = self._steps >= EPISODE_LENGTH
-        final = observations = self.observe()
-        ended = np.flatnonzero(terminated | truncated)
-        if ended.size:
-            self._begin(ended)
-            observations = self.observe()
-        return Step(observations, rewards, costs, terminated, truncated, final, info)
+        final = self.observe()
+        return Step(final, rewards, costs, terminated, truncated, final, info)
 
     def close(self) -> None:
         """Ends the threads."""
