@@ -25,11 +25,16 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         temporary.chmod(0o644)
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, target: Path) -> None:
+    """Gives a finished file its real name once its bytes are on the disk."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, target)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -36,10 +36,3 @@ def temporary_beside(target: Path) -> Path:
     except OSError as error:
         raise GoodpathError(f"cannot make the folder {target.parent}: {error.strerror}.") from error
     return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
-def publish(temporary: Path, target: Path) -> None:
-    """Gives a finished file its real name once its bytes are on the disk."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, target)

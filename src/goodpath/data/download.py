@@ -20,10 +20,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
 from goodpath.data import dsrl
-from goodpath.data._files import existing_file, publish
+from goodpath.data._files import existing_file
 from goodpath.errors import GoodpathError
+from goodpath.files import publish, write_text
 from goodpath.files import sha256 as hash_of
-from goodpath.files import write_text
 
 if sys.platform != "win32":
     import fcntl

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodpath.data import dsrl
-from goodpath.data._files import existing_file, publish, temporary_beside
+from goodpath.data._files import existing_file, temporary_beside
 from goodpath.errors import GoodpathError
+from goodpath.files import publish
 from goodpath.spec import Spec
 from goodpath.trajectories import Dataset, Trajectory
 
