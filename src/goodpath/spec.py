@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spec:
-    """Shapes and bounds of a task with a flat observation and a box of actions.
+    """Shapes and bounds of a task with a flat observation and a box of actions, or a number of discrete ones.
+
+    A discrete action is a one-hot vector: `action_size` equals `actions`, and the environment takes the largest
+    component. So data files, policies and drivers treat it as they treat a box.
 
     Attributes:
         name: the environment's id, such as `SafetyPointCircle1-v0`; empty where nothing is known of it.
@@ -14,6 +17,7 @@ class Spec:
         action_low: lower bound of every action component.
         action_high: upper bound of every action component.
         episode_length: steps after which an episode is truncated.
+        actions: number of discrete actions; 0 where the actions are a box.
     """
 
     name: str
@@ -22,3 +26,4 @@ class Spec:
     episode_length: int
     action_low: float = -1.0
     action_high: float = 1.0
+    actions: int = 0
