@@ -159,7 +159,7 @@ class Maze:
 
     def start(self, cell: ArrayLike) -> State:
         """A game that begins at rest in cell 0 to 36 of `CELLS`."""
-        x, y = jnp.asarray(_POSITIONS)[jnp.asarray(cell)].T
+        x, y = jnp.moveaxis(jnp.asarray(_POSITIONS)[jnp.asarray(cell)], -1, 0)
         return State(x, y, *[jnp.zeros_like(x)] * 6, jnp.zeros(x.shape, jnp.int32))
 
     def reset(self, key: Array) -> State:
@@ -266,6 +266,14 @@ def _corner(x: Array, y: Array) -> Array:
     """The blocks in the corner where x and y are high."""
     near, far = 2.5 * CELL, 3.5 * CELL
     return ((x >= near) & (y >= far)) | ((x >= far) & (y >= near))
+
+
+def blocked(x: Array, y: Array) -> Array:
+    """Whether the ball's centre cannot be at (x, y), because of a wall or the barrier."""
+    probes = ((RADIUS, 0.0), (-RADIUS, 0.0), (0.0, RADIUS), (0.0, -RADIUS))
+    walls = [_blocked(x + across, y + along) for across, along in probes]
+    halves = [jnp.stack(_in_front(side * x, side * y)).max(0) < 0 for side in (1, -1)]
+    return jnp.stack([*walls, *halves]).any(0)
 
 
 def _barrier(x: Array, y: Array, vx: Array, vy: Array) -> tuple[Array, Array]:
