@@ -11,6 +11,9 @@ from goodpath.errors import GoodpathError, nearest
 # name -> what it does; the module of the same name in this package does it.
 COMMANDS = {
     "collect": "drive a task with scripted drivers or a policy and save the trajectories",
+    "demos": "demonstrations of the marble maze from its planner",
+    "record": "play the marble maze by keyboard and save the games",
+    "draw": "games of the marble maze from above, as PNG or GIF",
     "data": "inspect, validate, list, download and score data sets",
     "train": "train a method, or go on with an interrupted run",
     "evaluate": "run seeded episodes of trained policies",

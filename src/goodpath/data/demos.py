@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from goodpath.envs.marble_maze import ACTIONS, CELL, CELLS, STARTS, Maze, State, Transition, side
+from goodpath.envs.marble_maze import ACTIONS, CELL, CELLS, KINDS, STARTS, Maze, State, Transition, side
 from goodpath.envs.marble_maze_planner import Mode, plan, unavoidable
 from goodpath.errors import GoodpathError
 from goodpath.trajectories import Dataset, Doubles, Integers, Trajectory
@@ -53,7 +53,9 @@ def play(maze: Maze, cells: Sequence[int], actions: Sequence[Sequence[int]]) -> 
         GoodpathError: there is no game, or one has no actions.
     """
     if not cells or not all(len(sequence) for sequence in actions):
-        raise GoodpathError("there is no game to keep, or one without a single action; play at least one step.")
+        raise GoodpathError(
+            "there is no game to keep, or one without a single action; play at least one step."
+        )
     padded, outcome, _, seen = _run(maze, cells, actions)
     rewards, violations = np.asarray(outcome.reward), np.asarray(outcome.violations)
     terminated, truncated = np.asarray(outcome.terminated), np.asarray(outcome.truncated)
@@ -156,7 +158,9 @@ def demonstrate(
             actions += [plans[cell] for cell in taken]
         played += taken
     if not played:
-        raise GoodpathError(f"the planner found no game on the side '{mode}' from these starts; ask for `any`.")
+        raise GoodpathError(
+            f"the planner found no game on the side '{mode}' from these starts; ask for `any`."
+        )
     return play(maze, played, actions)
 
 
@@ -195,7 +199,7 @@ def _blunder(
         going_on = np.flatnonzero(playing)
         if not len(going_on):
             break
-        now = State(*(np.asarray(values)[lengths[going_on], going_on] for values in states))
+        now = State._make(np.asarray(values)[lengths[going_on], going_on] for values in states)
         for i, found in zip(going_on, plan(maze, now, mode, beam), strict=True):
             # Where no game on the wanted side is left, anything will do; the time limit ends the worst.
             intended = rng.integers(0, ACTIONS, 5).tolist() if found is None else found.actions.tolist()
@@ -205,3 +209,24 @@ def _blunder(
             if len(slips):
                 games[i].append(int((intended[until] + rng.integers(1, ACTIONS)) % ACTIONS))
     return games
+
+
+def summary(maze: Maze, games: Games) -> dict[str, Any]:
+    """What games amount to, as plain values: means over games, and how many pass the circle on which side.
+
+    `unavoidable` is the mean number of violations that no policy can avoid from the same cells.
+    """
+    outcomes = games.dataset.outcomes()
+    return {
+        "environment": maze.name,
+        "games": len(games.cells),
+        "steps": games.dataset.num_steps,
+        "return": float(outcomes.returns.mean()),
+        "length": float(outcomes.lengths.mean()),
+        "goal": float(games.goals.mean()),
+        "violations": dict(zip(KINDS, games.violations.mean(0).tolist(), strict=True)),
+        "unavoidable": float(unavoidable(maze)[games.cells].mean()),
+        "left": int((games.sides < 0).sum()),
+        "right": int((games.sides > 0).sum()),
+        "beyond": int((games.sides == 0).sum()),
+    }

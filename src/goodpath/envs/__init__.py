@@ -29,6 +29,7 @@ _NAVIGATION = "goodpath.envs.navigation.engine:make"
 _VELOCITY = "goodpath.envs.velocity:make"
 _BULLET = "goodpath.envs.bullet:make"
 _GYMNASIUM = "goodpath.envs.adapters:make"
+_MARBLE = "goodpath.envs.marble_maze:make"
 
 # Which of them have a choice of physics and of seeding.
 _CHOICES: dict[str, tuple[str, ...]] = {_NAVIGATION: ("physics", "seeding"), _VELOCITY: ("physics",)}
@@ -95,6 +96,16 @@ ENVIRONMENTS |= {
         ("Context", "one step, the observation says which action is paid"),
         ("Line", "ten steps, speed is paid and costs its square"),
     )
+}
+
+ENVIRONMENTS |= {
+    f"MarbleMaze{setting}{legacy}-v0": Entry(_MARBLE, f"tilt a ball to the goal {summary} (SCOPIL){quirks}")
+    for setting, summary in (
+        ("", "above a line and round a circle"),
+        ("TwoModes", "above a line and on either side of a circle"),
+        ("Multi", "above a line, beside another and round 7 circles"),
+    )
+    for legacy, quirks in (("", ""), ("Legacy", ", as the original has it"))
 }
 
 
@@ -186,15 +197,18 @@ def make(
 
 
 def register() -> None:
-    """Tells Gymnasium of the navigation and velocity tasks, as `goodpath/SafetyPointGoal1-v0` and so on.
+    """Tells Gymnasium of navigation and velocity tasks and marble mazes, as `goodpath/SafetyPointGoal1-v0` and so on.
 
     They have no time limit wrapper, because they truncate episodes themselves. Calling it twice does no harm.
     """
     import gymnasium
 
-    single = {_NAVIGATION: "NavigationGymEnv", _VELOCITY: "VelocityGymEnv"}
+    single = {
+        _NAVIGATION: "goodpath.envs.gymnasium_env:NavigationGymEnv",
+        _VELOCITY: "goodpath.envs.gymnasium_env:VelocityGymEnv",
+        _MARBLE: "goodpath.envs.marble_maze_gym:MarbleMazeGymEnv",
+    }
     for name, entry in ENVIRONMENTS.items():
         identifier = f"goodpath/{name}"
         if entry.factory in single and identifier not in gymnasium.registry:
-            entry_point = f"goodpath.envs.gymnasium_env:{single[entry.factory]}"
-            gymnasium.register(identifier, entry_point, kwargs={"name": name})
+            gymnasium.register(identifier, single[entry.factory], kwargs={"name": name})

@@ -84,7 +84,7 @@ class NavigationGymEnv(gymnasium.Env[Array, Array]):
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """One step; nothing starts over by itself at the end of an episode."""
-        return _single(self._env.transition(np.asarray(action)[None]))
+        return single(self._env.transition(np.asarray(action)[None]))
 
     def render(self) -> Image | None:
         """(320, 320, 3) the arena from above or (360, 480, 3) in 3D, where `render_mode` asks for it."""
@@ -132,14 +132,14 @@ class VelocityGymEnv(gymnasium.Env[Array, Array]):
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """One step; nothing starts over by itself at the end of an episode."""
-        return _single(self._env.transition(np.asarray(action)[None]))
+        return single(self._env.transition(np.asarray(action)[None]))
 
     def close(self) -> None:
         """Ends the simulator's threads."""
         self._env.close()
 
 
-def _single(step: Step) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+def single(step: Step) -> tuple[Array, float, bool, bool, dict[str, Any]]:
     """What one step of the only copy is to Gymnasium."""
     info = {name: values[0].item() for name, values in step.info.items()}
     return (
@@ -159,23 +159,19 @@ def draw(scene: Scene, position: Array, heading: float) -> Image:
         position: (2,) of the agent, in metres.
         heading: of the agent, in radians.
     """
-    extent = 1.2 * scene.extent
-    ticks = (np.arange(_PIXELS) + 0.5) / _PIXELS * 2.0 * extent - extent
-    x, y = np.meshgrid(ticks, -ticks)
-    image = np.full((_PIXELS, _PIXELS, 3), _PAPER, np.uint8)
     ahead = (float(position[0] + 0.1 * np.cos(heading)), float(position[1] + 0.1 * np.sin(heading)))
     agent = (
         Shape("circle", "agent", (float(position[0]), float(position[1])), 0.1),
         Shape("box", "nose", ahead, (0.05, 0.05), heading),
     )
-    for shape in (*scene.shapes, *agent):
-        right, up = x - shape.position[0], y - shape.position[1]
-        if isinstance(shape.size, tuple):
-            cos, sin = np.cos(shape.angle), np.sin(shape.angle)
-            inside = (np.abs(cos * right + sin * up) <= shape.size[0]) & (
-                np.abs(cos * up - sin * right) <= shape.size[1]
-            )
-        else:
-            inside = right**2 + up**2 <= shape.size**2
-        image[inside] = _COLOURS[shape.role]
+    return paint((*scene.shapes, *agent), 1.2 * scene.extent)
+
+
+def paint(shapes: tuple[Shape, ...], extent: float) -> Image:
+    """(320, 320, 3) shapes over one another in the square [-extent, extent]², the y axis pointing up."""
+    ticks = (np.arange(_PIXELS) + 0.5) / _PIXELS * 2.0 * extent - extent
+    x, y = np.meshgrid(ticks, -ticks)
+    image = np.full((_PIXELS, _PIXELS, 3), _PAPER, np.uint8)
+    for shape in shapes:
+        image[shape.covers(x, y)] = _COLOURS[shape.role]
     return image

@@ -21,7 +21,7 @@ its barrier, its observation scale and its time-out, off by default and on in th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -55,11 +55,70 @@ CELLS = (
 )
 # What a seeded generator drew for the published figures: 40 games each, 22 and 24 different cells.
 TRAIN_STARTS = (
-    *(23, 25, 6, 33, 28, 3, 22, 32, 22, 17, 13, 5, 24, 3, 28, 17, 7, 32, 29, 6, 15, 24, 8, 36, 1, 7, 22, 7, 25),
+    *(
+        23,
+        25,
+        6,
+        33,
+        28,
+        3,
+        22,
+        32,
+        22,
+        17,
+        13,
+        5,
+        24,
+        3,
+        28,
+        17,
+        7,
+        32,
+        29,
+        6,
+        15,
+        24,
+        8,
+        36,
+        1,
+        7,
+        22,
+        7,
+        25,
+    ),
     *(34, 13, 27, 23, 34, 36, 34, 11, 1, 31, 5),
 )
 TEST_STARTS = (
-    *(8, 32, 0, 27, 36, 1, 35, 10, 2, 32, 30, 10, 31, 11, 28, 27, 9, 26, 31, 33, 22, 27, 22, 5, 29, 4, 22, 20),
+    *(
+        8,
+        32,
+        0,
+        27,
+        36,
+        1,
+        35,
+        10,
+        2,
+        32,
+        30,
+        10,
+        31,
+        11,
+        28,
+        27,
+        9,
+        26,
+        31,
+        33,
+        22,
+        27,
+        22,
+        5,
+        29,
+        4,
+        22,
+        20,
+    ),
     *(8, 18, 33, 26, 10, 7, 30, 13, 32, 0, 13, 22),
 )
 STARTS = {"train": TRAIN_STARTS, "test": TEST_STARTS, "all": tuple(range(len(CELLS)))}
@@ -73,7 +132,13 @@ _REST = 0.1  # slower than this, a ball that meets a wall stays there
 _DIAGONAL = float(np.sqrt(0.5))
 _BAND = CELL + RADIUS / _DIAGONAL  # of x + y: where the barrier is, for the ball's centre
 _NECK = CELL - RADIUS / _DIAGONAL  # of y - x: half of the opening's width, for the ball's centre
-_NORMALS = ((1.0, 0.0), (0.0, -1.0), (_DIAGONAL, _DIAGONAL), (-_DIAGONAL, -_DIAGONAL), (_DIAGONAL, -_DIAGONAL))
+_NORMALS = (
+    (1.0, 0.0),
+    (0.0, -1.0),
+    (_DIAGONAL, _DIAGONAL),
+    (-_DIAGONAL, -_DIAGONAL),
+    (_DIAGONAL, -_DIAGONAL),
+)
 _TIME_LIMIT = 200
 _LOW = np.array([-174.46, -174.46, -6.70, -6.01, -0.5, -0.5, -0.1, -0.1])
 _HIGH = np.array([161.79, 169.34, 6.22, 5.00, 0.5, 0.5, 0.1, 0.1])
@@ -104,6 +169,12 @@ class State(NamedTuple):
     spin_x: Array
     spin_y: Array
     time: Array
+
+
+def at(x: Array, y: Array) -> State:
+    """A game at rest, with the ball's centre anywhere."""
+    zero = jnp.zeros_like(x)
+    return State(x, y, zero, zero, zero, zero, zero, zero, jnp.zeros(x.shape, jnp.int32))
 
 
 class Transition(NamedTuple):
@@ -160,7 +231,7 @@ class Maze:
     def start(self, cell: ArrayLike) -> State:
         """A game that begins at rest in cell 0 to 36 of `CELLS`."""
         x, y = jnp.moveaxis(jnp.asarray(_POSITIONS)[jnp.asarray(cell)], -1, 0)
-        return State(x, y, *[jnp.zeros_like(x)] * 6, jnp.zeros(x.shape, jnp.int32))
+        return at(x, y)
 
     def reset(self, key: Array) -> State:
         """A game that begins in any of the cells, all alike."""
@@ -241,7 +312,7 @@ def _at_goal(ball: State) -> Array:
 
 
 def _choose(condition: Array, first: State, second: State) -> State:
-    return State(*(jnp.where(condition, a, b) for a, b in zip(first, second, strict=True)))
+    return State._make(jnp.where(condition, a, b) for a, b in zip(first, second, strict=True))
 
 
 def _tilt(tilt: Array, sign: Array) -> tuple[Array, Array]:
@@ -312,26 +383,19 @@ def _in_front(x: Array, y: Array) -> list[Array]:
     ]
 
 
-SETTINGS = {
-    name: Maze(name, **constraints, **quirks)
-    for kind, constraints in (
-        ("MarbleMaze", {}),
-        ("MarbleMazeTwoModes", {}),
-        (
-            "MarbleMazeMulti",
-            {
-                "left": CELL * (1.6 - 5.5),
-                "circles": (
-                    *((-90.0, -90.0), (-140.0, -40.0), (-10.0, -100.0), (0.0, 100.0)),
-                    *((60.0, 40.0), (100.0, 100.0), (140.0, -20.0)),
-                ),
-            },
-        ),
-    )
-    for name, quirks in (
-        (f"{kind}-v0", {}),
-        (f"{kind}Legacy-v0", {"legacy_barrier": True, "legacy_norm": True, "timeout_terminal": True}),
-    )
+_SEVEN = (
+    *((-90.0, -90.0), (-140.0, -40.0), (-10.0, -100.0), (0.0, 100.0)),
+    *((60.0, 40.0), (100.0, 100.0), (140.0, -20.0)),
+)
+_PLAIN = (
+    Maze("MarbleMaze-v0"),
+    Maze("MarbleMazeTwoModes-v0"),
+    Maze("MarbleMazeMulti-v0", left=CELL * (1.6 - 5.5), circles=_SEVEN),
+)
+SETTINGS = {maze.name: maze for maze in _PLAIN} | {
+    name: replace(maze, name=name, legacy_barrier=True, legacy_norm=True, timeout_terminal=True)
+    for maze in _PLAIN
+    for name in (maze.name.replace("-v0", "Legacy-v0"),)
 }
 
 
@@ -457,7 +521,7 @@ def _reset_where(maze: Maze, state: State, keys: Array, over: Array) -> tuple[St
 def scene(maze: Maze) -> Scene:
     """The tray of a setting from above: walls and barrier as they are, constraints, goal."""
     rim, half, low = 5.0 * CELL, CELL / 2, -4.5 * CELL
-    walls = [((0.0, rim), (5.5 * CELL, half)), ((rim, 0.0), (half, 5.5 * CELL))]
+    walls = [((0.0, rim), (5.5 * CELL, half)), ((rim, 0.0), (half, 4.5 * CELL))]
     walls += [((3.0 * CELL, -4.0 * CELL), (half, half)), ((4.0 * CELL, -4.0 * CELL), (half, half))]
     walls += [((4.0 * CELL, -3.0 * CELL), (half, half)), ((CELL, -CELL), (half, half))]
     shapes = []

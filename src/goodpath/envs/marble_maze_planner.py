@@ -17,7 +17,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.sparse import coo_array
@@ -69,7 +68,10 @@ def plan(
     number = len(states.x)
     rows = np.arange(-(-number // _TOGETHER) * _TOGETHER) % number
     chunks = rows.reshape(-1, _TOGETHER)
-    found = [_search(maze, State(*(np.asarray(v)[chunk] for v in states)), mode, beam, most_steps) for chunk in chunks]
+    found = [
+        _search(maze, State._make(np.asarray(v)[chunk] for v in states), mode, beam, most_steps)
+        for chunk in chunks
+    ]
     return [plan for plans in found for plan in plans][:number]
 
 
@@ -77,7 +79,7 @@ def _search(maze: Maze, states: State, mode: Mode, beam: int, most_steps: int) -
     """`plan` for a fixed number of states, so that there is one program to compile."""
     number = len(states.x)
     distances = distance_to_go(maze, mode)
-    ball = State(*(np.repeat(np.asarray(values)[:, None], beam, 1) for values in states))
+    ball = State._make(np.repeat(np.asarray(values)[:, None], beam, 1) for values in states)
     spent = np.full((number, beam), np.inf)
     spent[:, 0] = 0
     paid = np.zeros((number, beam), np.int64)
@@ -88,8 +90,8 @@ def _search(maze: Maze, states: State, mode: Mode, beam: int, most_steps: int) -
         done = np.array([found[0] <= spent[i].min() for i, found in enumerate(best)])
         if done.all():
             break
-        outcome = _all_actions(maze, State(*(jnp.asarray(values) for values in ball)))
-        moved = State(*(np.asarray(values).reshape(number, -1) for values in outcome.state))
+        outcome = _all_actions(maze, State._make(jnp.asarray(values) for values in ball))
+        moved = State._make(np.asarray(values).reshape(number, -1) for values in outcome.state)
         violations = np.asarray(outcome.violations).sum(-1).reshape(number, -1).round().astype(np.int64)
         over = np.asarray(outcome.terminated | outcome.truncated).reshape(number, -1)
         goal = np.asarray(outcome.goal).reshape(number, -1)
@@ -104,7 +106,7 @@ def _search(maze: Maze, states: State, mode: Mode, beam: int, most_steps: int) -
         total[over | done[:, None]] = np.inf
         kept = _select(total + _to_go(moved, distances), moved, beam)
         parents.append(kept)
-        ball = State(*(values[rows, kept] for values in moved))
+        ball = State._make(values[rows, kept] for values in moved)
         spent, paid = total[rows, kept], paid[rows, kept]
     return [
         Plan(_trace(parents, i, step, place), violations) if np.isfinite(cost) else None
@@ -115,7 +117,7 @@ def _search(maze: Maze, states: State, mode: Mode, beam: int, most_steps: int) -
 @partial(jax.jit, static_argnums=0)
 def _all_actions(maze: Maze, ball: State) -> Transition:
     """Every action from every one of (n, beam) states: fields (n, beam, 9)."""
-    spread = State(*(jnp.broadcast_to(values[..., None], (*values.shape, 9)) for values in ball))
+    spread = State._make(jnp.broadcast_to(values[..., None], (*values.shape, 9)) for values in ball)
     return maze.step(spread, jnp.broadcast_to(jnp.arange(9), spread.x.shape))
 
 
@@ -182,7 +184,7 @@ def unavoidable(maze: Maze, steps: int = 4) -> Integers:
         paid = (paid[..., None] + playing[..., None] * violations).reshape(len(CELLS), -1)
         ended = np.asarray(outcome.terminated | outcome.truncated)
         playing = (playing[..., None] & ~ended).reshape(len(CELLS), -1)
-        ball = State(*(values.reshape(len(CELLS), -1) for values in outcome.state))
+        ball = State._make(values.reshape(len(CELLS), -1) for values in outcome.state)
     return paid.min(1).round().astype(np.int64)
 
 
@@ -195,9 +197,7 @@ def distance_to_go(maze: Maze, mode: Mode) -> Doubles:
     ticks = np.arange(-_REACH, _REACH + _GRID, _GRID)
     x, y = np.meshgrid(ticks, ticks, indexing="ij")
     walls = np.array(marble_maze.blocked(jnp.asarray(x), jnp.asarray(y)))
-    still = [jnp.zeros(x.shape)] * 6
-    grid = State(jnp.asarray(x), jnp.asarray(y), *still, jnp.zeros(x.shape, jnp.int32))
-    costly = np.asarray(maze.violations(grid)).any(-1)
+    costly = np.array(maze.violations(marble_maze.at(jnp.asarray(x), jnp.asarray(y)))).any(-1)
     walls |= (np.abs(x + y + 190) <= 10) & _wrong(x, y, mode)
     weight = np.where(costly, _DETOUR, 1.0)
     index = np.arange(x.size).reshape(x.shape)

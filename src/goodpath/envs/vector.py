@@ -77,6 +77,15 @@ class Shape:
     size: float | tuple[float, float]
     angle: float = 0.0
 
+    def covers(self, x: Array, y: Array) -> NDArray[np.bool_]:
+        """Which of the points (x, y), two arrays of one shape, lie in it or on its edge."""
+        right, up = x - self.position[0], y - self.position[1]
+        if not isinstance(self.size, tuple):
+            return np.asarray(right**2 + up**2 <= self.size**2)
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        across, along = np.abs(cos * right + sin * up), np.abs(cos * up - sin * right)
+        return np.asarray((across <= self.size[0]) & (along <= self.size[1]))
+
 
 @dataclass(frozen=True)
 class Scene:
