@@ -29,7 +29,7 @@ _NAVIGATION = "goodpath.envs.navigation.engine:make"
 _VELOCITY = "goodpath.envs.velocity:make"
 _BULLET = "goodpath.envs.bullet:make"
 _GYMNASIUM = "goodpath.envs.adapters:make"
-_MARBLE = "goodpath.envs.marble_maze:make"
+_MARBLE = "goodpath.envs.marble_maze_env:make"
 
 # Which of them have a choice of physics and of seeding.
 _CHOICES: dict[str, tuple[str, ...]] = {_NAVIGATION: ("physics", "seeding"), _VELOCITY: ("physics",)}

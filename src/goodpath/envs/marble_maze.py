@@ -2,7 +2,7 @@
 
 The task of SCOPIL (arXiv 2507.06780), rebuilt from its published dynamics as pure JAX functions. `Maze` holds the
 settings and gives `start`, `reset`, `observe` and `step` for one game; `jax.vmap` and `jax.lax.scan` make many of
-them. `MarbleMazeEnv` puts them behind the batched contract.
+them. `marble_maze_env` puts them behind the batched contract.
 
 Lengths are in units of the original, velocities in units a substep. A step is five substeps of
 
@@ -20,9 +20,7 @@ Four quirks of the original are switches of `Maze`: its squares, on by default a
 its barrier, its observation scale and its time-out, off by default and on in the environments named `Legacy`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -32,8 +30,7 @@ from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
 from goodpath.envs import marble_maze_legacy
-from goodpath.envs.checks import actions_of, seeds_of
-from goodpath.envs.vector import Scene, Shape, Step
+from goodpath.envs.vector import Scene, Shape
 from goodpath.errors import GoodpathError, nearest
 from goodpath.spec import Spec
 
@@ -45,82 +42,25 @@ CIRCLE_RADIUS = 19.8398435
 SUBSTEPS = 5
 ACTIONS = 9
 KINDS = ("below", "left", "circle")  # of constraints: H, V, C in the paper's code
-SIGNS = tuple((a, b) for a in (0, 1, -1) for b in (0, 1, -1))  # action -> which way it tilts about x and y
 
-# (row, column) of the cell on whose corner a game may begin; a game begins in one of them, all alike.
+# fmt: off
+# (row, column) of the cells on whose corner a game may begin; without a list of starts, all alike.
 CELLS = (
-    *((9, 9), (4, 9), (5, 9), (6, 9), (7, 9), (8, 9), (5, 8), (6, 8), (7, 8), (8, 8), (9, 8), (6, 7), (7, 7)),
-    *((8, 7), (9, 7), (6, 6), (7, 6), (8, 6), (9, 6), (2, 6), (2, 5), (3, 5), (4, 5), (5, 5), (8, 5), (9, 5)),
-    *((2, 4), (3, 4), (4, 4), (5, 4), (9, 4), (3, 3), (4, 3), (5, 3), (4, 2), (5, 2), (6, 2)),
+    (9, 9), (4, 9), (5, 9), (6, 9), (7, 9), (8, 9), (5, 8), (6, 8), (7, 8), (8, 8), (9, 8), (6, 7),
+    (7, 7), (8, 7), (9, 7), (6, 6), (7, 6), (8, 6), (9, 6), (2, 6), (2, 5), (3, 5), (4, 5), (5, 5),
+    (8, 5), (9, 5), (2, 4), (3, 4), (4, 4), (5, 4), (9, 4), (3, 3), (4, 3), (5, 3), (4, 2), (5, 2),
+    (6, 2),
 )
 # What a seeded generator drew for the published figures: 40 games each, 22 and 24 different cells.
 TRAIN_STARTS = (
-    *(
-        23,
-        25,
-        6,
-        33,
-        28,
-        3,
-        22,
-        32,
-        22,
-        17,
-        13,
-        5,
-        24,
-        3,
-        28,
-        17,
-        7,
-        32,
-        29,
-        6,
-        15,
-        24,
-        8,
-        36,
-        1,
-        7,
-        22,
-        7,
-        25,
-    ),
-    *(34, 13, 27, 23, 34, 36, 34, 11, 1, 31, 5),
+    23, 25, 6, 33, 28, 3, 22, 32, 22, 17, 13, 5, 24, 3, 28, 17, 7, 32, 29, 6,
+    15, 24, 8, 36, 1, 7, 22, 7, 25, 34, 13, 27, 23, 34, 36, 34, 11, 1, 31, 5,
 )
 TEST_STARTS = (
-    *(
-        8,
-        32,
-        0,
-        27,
-        36,
-        1,
-        35,
-        10,
-        2,
-        32,
-        30,
-        10,
-        31,
-        11,
-        28,
-        27,
-        9,
-        26,
-        31,
-        33,
-        22,
-        27,
-        22,
-        5,
-        29,
-        4,
-        22,
-        20,
-    ),
-    *(8, 18, 33, 26, 10, 7, 30, 13, 32, 0, 13, 22),
+    8, 32, 0, 27, 36, 1, 35, 10, 2, 32, 30, 10, 31, 11, 28, 27, 9, 26, 31, 33,
+    22, 27, 22, 5, 29, 4, 22, 20, 8, 18, 33, 26, 10, 7, 30, 13, 32, 0, 13, 22,
 )
+# fmt: on
 STARTS = {"train": TRAIN_STARTS, "test": TEST_STARTS, "all": tuple(range(len(CELLS)))}
 
 _POSITIONS = np.array([(CELL * (column - 5.5), CELL * (row - 5.5)) for row, column in CELLS])
@@ -276,7 +216,7 @@ class Maze:
 
         def substep(_: int, carry: tuple[State, Array]) -> tuple[State, Array]:
             ball, over = carry
-            ball = _choose(over, ball, self._substep(ball, sign_x, sign_y))
+            ball = choose(over, ball, self._substep(ball, sign_x, sign_y))
             return ball, over | late | _at_goal(ball)
 
         # A loop, not five copies: XLA would fuse those into one kernel that computes much of it many times.
@@ -311,7 +251,8 @@ def _at_goal(ball: State) -> Array:
     return jnp.square(ball.x - GOAL[0]) + jnp.square(ball.y - GOAL[1]) < GOAL_RADIUS**2
 
 
-def _choose(condition: Array, first: State, second: State) -> State:
+def choose(condition: Array, first: State, second: State) -> State:
+    """The first game where the condition holds, else the second."""
     return State._make(jnp.where(condition, a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -412,112 +353,6 @@ def find(name: str) -> Maze:
     raise GoodpathError(f"there is no marble maze '{name}'.{nearest(name, list(SETTINGS))}")
 
 
-class MarbleMazeEnv:
-    """`num_envs` games of a setting behind the contract `goodpath.envs.vector.BatchedEnv`.
-
-    An action is a row of nine numbers of which the largest is taken, see `Spec`. Beside the constraints, `info`
-    says whether the goal was reached.
-    """
-
-    def __init__(self, maze: Maze, num_envs: int) -> None:
-        if num_envs < 1:
-            raise GoodpathError(f"{num_envs} environments were asked for; make at least one.")
-        self.maze, self.spec, self.num_envs = maze, maze.spec, num_envs
-        self._state: State | None = None
-        entropy = int(np.random.SeedSequence().generate_state(1)[0])
-        self._keys = jax.random.split(jax.random.key(entropy), num_envs)
-
-    def reset(self, seed: int | Sequence[int] | None = None) -> NDArray[np.float64]:
-        """See `BatchedEnv`."""
-        if seed is not None:
-            seeds = seeds_of(seed, self.num_envs)
-            self._keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-        self._state, self._keys, observations = _reset_all(self.maze, self._keys)
-        return np.asarray(observations, np.float64)
-
-    def reset_to(self, cells: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        """Starts new games in the given cells, one each, and returns (num_envs, 8) observations.
-
-        Raises:
-            GoodpathError: there is another number of cells than of games, or no such cell.
-        """
-        chosen = np.asarray(cells)
-        if chosen.shape != (self.num_envs,):
-            raise GoodpathError(f"{chosen.size} cells were given for {self.num_envs} games; give one each.")
-        strange = chosen[(chosen < 0) | (chosen >= len(CELLS))]
-        if len(strange):
-            raise GoodpathError(f"there is no cell {strange[0]}; games begin in cells 0 to {len(CELLS) - 1}.")
-        self._state = self.maze.start(chosen)
-        return np.asarray(self.maze.observe(self._state), np.float64)
-
-    def transition(self, actions: NDArray[Any]) -> Step:
-        """A step in which nothing starts over by itself."""
-        given = actions_of(actions, self.spec, self.num_envs, self._state is not None)
-        outcome, final = _step_all(self.maze, self._state, jnp.asarray(given.argmax(1)))
-        self._state = outcome.state
-        violations = np.asarray(outcome.violations, np.float64)
-        seen = np.asarray(final, np.float64)
-        return Step(
-            observations=seen,
-            rewards=np.asarray(outcome.reward, np.float64),
-            costs=violations.sum(1),
-            terminated=np.asarray(outcome.terminated),
-            truncated=np.asarray(outcome.truncated),
-            final_observations=seen,
-            info={
-                **{f"cost_{kind}": violations[:, i] for i, kind in enumerate(KINDS)},
-                "goal_met": np.asarray(outcome.goal),
-            },
-        )
-
-    def step(self, actions: NDArray[Any]) -> Step:
-        """See `BatchedEnv`."""
-        step = self.transition(actions)
-        over = step.terminated | step.truncated
-        if not over.any():
-            return step
-        self._state, self._keys, observations = _reset_where(self.maze, self._state, self._keys, over)
-        return step._replace(observations=np.asarray(observations, np.float64))
-
-    def positions(self) -> NDArray[np.float64]:
-        """(num_envs, 2) where the balls are.
-
-        Raises:
-            GoodpathError: no game has begun.
-        """
-        if self._state is None:
-            raise GoodpathError("no game has begun; call reset first.")
-        return np.stack([np.asarray(self._state.x), np.asarray(self._state.y)], 1).astype(np.float64)
-
-    def scene(self, index: int) -> Scene:
-        """The tray, the same in every game."""
-        return scene(self.maze)
-
-    def close(self) -> None:
-        """There is nothing to free."""
-
-
-@partial(jax.jit, static_argnums=0)
-def _reset_all(maze: Maze, keys: Array) -> tuple[State, Array, Array]:
-    pairs = jax.vmap(jax.random.split)(keys)
-    state = jax.vmap(maze.reset)(pairs[:, 1])
-    return state, pairs[:, 0], maze.observe(state)
-
-
-@partial(jax.jit, static_argnums=0)
-def _step_all(maze: Maze, state: State, actions: Array) -> tuple[Transition, Array]:
-    outcome = maze.step(state, actions)
-    return outcome, maze.observe(outcome.state)
-
-
-@partial(jax.jit, static_argnums=0)
-def _reset_where(maze: Maze, state: State, keys: Array, over: Array) -> tuple[State, Array, Array]:
-    pairs = jax.vmap(jax.random.split)(keys)
-    state = _choose(over, jax.vmap(maze.reset)(pairs[:, 1]), state)
-    keys = jnp.where(over, pairs[:, 0], keys)
-    return state, keys, maze.observe(state)
-
-
 def scene(maze: Maze) -> Scene:
     """The tray of a setting from above: walls and barrier as they are, constraints, goal."""
     rim, half, low = 5.0 * CELL, CELL / 2, -4.5 * CELL
@@ -563,8 +398,3 @@ def side(positions: NDArray[Any]) -> int:
     share = (before.sum() + 180.0) / (before.sum() - after.sum())
     x, y = before + share * (after - before)
     return 1 if x > y else -1
-
-
-def make(name: str, num_envs: int, threads: int | None = None) -> MarbleMazeEnv:
-    """A marble maze by name; it needs no threads."""
-    return MarbleMazeEnv(find(name), num_envs)

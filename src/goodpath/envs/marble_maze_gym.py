@@ -5,8 +5,9 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
-from goodpath.envs import marble_maze
 from goodpath.envs.gymnasium_env import Image, paint, single
+from goodpath.envs.marble_maze import RADIUS
+from goodpath.envs.marble_maze_env import make
 from goodpath.envs.vector import Array, Shape
 from goodpath.errors import GoodpathError
 
@@ -28,7 +29,7 @@ class MarbleMazeGymEnv(gymnasium.Env[Array, np.int64]):
         if render_mode not in (None, "rgb_array"):
             raise GoodpathError(f"render_mode is '{render_mode}'; it must be 'rgb_array' or None.")
         self.render_mode = render_mode
-        self._env = marble_maze.make(name, 1)
+        self._env = make(name, 1)
         size = self._env.spec.observation_size
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float64)
         self.action_space = gymnasium.spaces.Discrete(self._env.spec.actions)
@@ -54,4 +55,4 @@ class MarbleMazeGymEnv(gymnasium.Env[Array, np.int64]):
         if self.render_mode is None:
             return None
         scene, (x, y) = self._env.scene(0), self._env.positions()[0]
-        return paint((*scene.shapes, Shape("circle", "agent", (x, y), marble_maze.RADIUS)), scene.extent)
+        return paint((*scene.shapes, Shape("circle", "agent", (x, y), RADIUS)), scene.extent)
