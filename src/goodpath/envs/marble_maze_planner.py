@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.sparse import coo_array
@@ -121,6 +122,11 @@ def _all_actions(maze: Maze, ball: State) -> Transition:
     return maze.step(spread, jnp.broadcast_to(jnp.arange(9), spread.x.shape))
 
 
+@partial(jax.jit, static_argnums=0)
+def _step(maze: Maze, ball: State, actions: Array) -> Transition:
+    return maze.step(ball, actions)
+
+
 def _trace(parents: list[Integers], row: int, step: int, place: int) -> Integers:
     """The actions that lead to a place among the candidates of a step."""
     actions = [place % 9]
@@ -176,15 +182,15 @@ def unavoidable(maze: Maze, steps: int = 4) -> Integers:
         maze: the setting.
         steps: how far ahead to look; 9 to that power games are tried from each cell.
     """
-    ball = maze.start(np.arange(len(CELLS))[:, None])
-    paid, playing = np.zeros((len(CELLS), 1)), np.ones((len(CELLS), 1), bool)
-    for _ in range(steps):
-        outcome = _all_actions(maze, ball)
-        violations = np.asarray(outcome.violations).sum(-1)
-        paid = (paid[..., None] + playing[..., None] * violations).reshape(len(CELLS), -1)
-        ended = np.asarray(outcome.terminated | outcome.truncated)
-        playing = (playing[..., None] & ~ended).reshape(len(CELLS), -1)
-        ball = State._make(values.reshape(len(CELLS), -1) for values in outcome.state)
+    sequences = np.indices((9,) * steps).reshape(steps, -1)
+    shape = (len(CELLS), sequences.shape[1])
+    ball = maze.start(np.broadcast_to(np.arange(len(CELLS))[:, None], shape))
+    paid, playing = np.zeros(shape), np.ones(shape, np.bool_)
+    for actions in sequences:
+        outcome = _step(maze, ball, jnp.asarray(np.broadcast_to(actions, shape)))
+        ball = outcome.state
+        paid += playing * np.asarray(outcome.violations).sum(-1)
+        playing &= ~np.asarray(outcome.terminated | outcome.truncated)
     return paid.min(1).round().astype(np.int64)
 
 
