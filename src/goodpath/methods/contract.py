@@ -1,7 +1,8 @@
 """What a method is: a configuration, a state, and pure functions between them.
 
-A method knows no file, environment, logger or command line. `training/offline.py` compiles its updates,
-many steps and all seeds in one program; `training/loop.py` logs, evaluates and saves.
+A method knows no file, environment, logger or command line. `training/offline.py` compiles the updates of methods
+that learn from data, `training/online.py` drives those that act as they learn; `training/loop.py` logs,
+evaluates and saves.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from goodpath.policies import Policy
+from goodpath.oracles import Labels, Oracle
+from goodpath.policies import GaussianPolicy, Policy
 from goodpath.spec import Spec
 from goodpath.trajectories import Dataset
 
@@ -94,6 +96,78 @@ class OfflineMethod:
     phases: Callable[[Any], tuple[Phase, ...]]
     policy: Callable[[Any], Policy]
     document: str
+
+
+class Rollout(eqx.Module):
+    """What E copies of an environment did in T steps under one policy; they begin with a fresh episode.
+
+    Attributes:
+        observations: (E, T, observation) that the policy acted on.
+        next_observations: (E, T, observation) true successors, also where an episode ended.
+        raw: (E, T, action) draws of the policy's Gaussian, see `policies.GaussianPolicy`.
+        actions: (E, T, action) what they became.
+        rewards: (E, T).
+        costs: (E, T); zero for a method that may not see them.
+        terminated: (E, T) bool, the environment ended the episode.
+        ended: (E, T) bool, the episode ended at this step, by the environment or by time.
+        labels: (E, T) int8, what the method's oracle says of the episode; `NEITHER` where it did not end.
+        cost: () mean cost of the episodes that ended; zero for a method that may not see it.
+    """
+
+    observations: Array
+    next_observations: Array
+    raw: Array
+    actions: Array
+    rewards: Array
+    costs: Array
+    terminated: Array
+    ended: Array
+    labels: Array
+    cost: Array
+
+
+@dataclass(frozen=True)
+class Seeding:
+    """Trajectories that a method starts from.
+
+    Attributes:
+        dataset: the trajectories.
+        labels: (trajectories,) what the oracle says of each.
+    """
+
+    dataset: Dataset
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class OnlineMethod:
+    """A method that acts in an environment while it learns.
+
+    Attributes:
+        name: as on the command line.
+        title: one line for lists.
+        config: the dataclass of its options; it has at least those of `on_policy.Config`.
+        presets: name -> options; `default` is what is used when nothing is said.
+        init: (config, spec, key) -> state with everything that changes in training, as one pytree.
+        update: (config, cost limit, state, rollout) -> (state, metrics); pure.
+        policy: state -> policy for plain observations.
+        document: the method's own page: what `goodpath explain` prints.
+        oracle: (config, cost limit) -> who labels the episodes of each rollout; None when nobody does.
+        blind: config -> whether costs are kept from `update`.
+        seed: (config, state, seeding) -> state that starts from these trajectories; None when it cannot.
+    """
+
+    name: str
+    title: str
+    config: type
+    presets: Mapping[str, Any]
+    init: Callable[[Any, Spec, Array], Any]
+    update: Callable[[Any, Array, Any, Rollout], tuple[Any, Metrics]]
+    policy: Callable[[Any], GaussianPolicy]
+    document: str
+    oracle: Callable[[Any, float], Oracle] | None = None
+    blind: Callable[[Any], bool] = lambda config: False
+    seed: Callable[[Any, Any, Seeding], Any] | None = None
 
 
 class Shuffle:
