@@ -152,11 +152,11 @@ def _shrink(actions: Array, policy: Policy) -> Array:
     return (actions - policy.low) * (2 / (policy.high - policy.low)) - 1
 
 
-KINDS: dict[str, type[DeterministicPolicy] | type[SquashedGaussianPolicy] | type[GaussianPolicy]] = {
+_NETWORK_ONLY: dict[str, type[DeterministicPolicy] | type[SquashedGaussianPolicy]] = {
     "deterministic": DeterministicPolicy,
     "squashed-gaussian": SquashedGaussianPolicy,
-    "gaussian": GaussianPolicy,
 }
+KINDS: dict[str, type[Policy]] = {**_NETWORK_ONLY, "gaussian": GaussianPolicy}
 
 
 @eqx.filter_jit
@@ -242,14 +242,13 @@ def load_policy(path: str | Path) -> TrainedPolicy:
                 tuple(jnp.asarray(file[f"bias_{i}"]) for i in range(layers)),
                 activation=header.get("activation", "relu"),
             )
-            log_std = jnp.asarray(file["log_std"]) if "log_std" in file.files else None
-        spec = Spec(**header["spec"])
-        kind = KINDS[header["kind"]]
-        policy: Policy
-        if kind is GaussianPolicy:
-            policy = GaussianPolicy(network, log_std, spec.action_low, spec.action_high, header["squash"])
-        else:
-            policy = kind(network, spec.action_low, spec.action_high)  # type: ignore[call-arg]
+            spec = Spec(**header["spec"])
+            policy: Policy
+            if header["kind"] == "gaussian":
+                log_std = jnp.asarray(file["log_std"])
+                policy = GaussianPolicy(network, log_std, spec.action_low, spec.action_high, header["squash"])
+            else:
+                policy = _NETWORK_ONLY[header["kind"]](network, spec.action_low, spec.action_high)
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise GoodpathError(f"{path} is not a policy of goodpath, or is damaged ({error}).") from None
     return TrainedPolicy(policy, spec, header["about"])

@@ -111,7 +111,8 @@ class Rollout(eqx.Module):
         terminated: (E, T) bool, the environment ended the episode.
         ended: (E, T) bool, the episode ended at this step, by the environment or by time.
         labels: (E, T) int8, what the method's oracle says of the episode; `NEITHER` where it did not end.
-        cost: () mean cost of the episodes that ended; zero for a method that may not see it.
+        cost: () mean cost of the worst `cvar_level` share of the episodes that ended; zero for a method that may
+            not see it.
     """
 
     observations: Array
@@ -154,7 +155,7 @@ class OnlineMethod:
         document: the method's own page: what `goodpath explain` prints.
         oracle: (config, cost limit) -> who labels the episodes of each rollout; None when nobody does.
         blind: config -> whether costs are kept from `update`.
-        seed: (config, state, seeding) -> state that starts from these trajectories; None when it cannot.
+        seed: (config, seeding, state) -> state that starts from these trajectories; None when it cannot.
     """
 
     name: str
@@ -167,7 +168,7 @@ class OnlineMethod:
     document: str
     oracle: Callable[[Any, float], Oracle] | None = None
     blind: Callable[[Any], bool] = lambda config: False
-    seed: Callable[[Any, Any, Seeding], Any] | None = None
+    seed: Callable[[Any, Seeding, Any], Any] | None = None
 
 
 class Shuffle:

@@ -67,6 +67,8 @@ class Config:
     """Lambda of the advantage estimate of rewards."""
     cost_trace: float = 0.95
     """Lambda of the advantage estimate of costs."""
+    cvar_level: float = 1.0
+    """Share of the worst episodes whose mean cost is held to the limit; 1 is the mean of all."""
 
 
 class State(eqx.Module):

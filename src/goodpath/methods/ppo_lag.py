@@ -3,7 +3,9 @@
 With the multiplier m, the standardised advantage A of rewards and the centred advantage A_c of costs, PPO
 (`methods/ppo.py`) maximises
 
-    (A - m A_c) / (1 + m).
+    (A - m A_c) / (1 + m),
+
+or, with `standardize="total"`, the standardised A - m A_c, whose multiplier has the units of the task.
 
 After each rollout m follows the mean cost J of its episodes, J - cost limit, by gradient ascent
 (`multiplier="gradient"`) or by a PID controller (`multiplier="pid"`, arXiv 2007.03964). Costs are the plain sums
@@ -44,6 +46,9 @@ class Config(ppo.Config):
     """Gain on its sum."""
     kd: float = 0.01
     """Gain on its growth."""
+    standardize: Literal["rewards", "total"] = "rewards"
+    """What has mean zero and unit deviation: the advantage of rewards, or the whole objective. With `total` the
+    multiplier is in units of return for each unit of cost."""
 
 
 def dual(config: Config) -> duals.Dual:
@@ -60,8 +65,10 @@ def init(config: Config, spec: Spec, key: Array) -> State:
     return on_policy.init(config, spec, key, dual=dual(config).init())
 
 
-def priced(multiplier: Array, table: on_policy.Rows) -> Array:
+def priced(config: Config, multiplier: Array, table: on_policy.Rows) -> Array:
     """(N,) what is maximised: advantage of rewards minus that of costs at the price, on PPO's scale."""
+    if config.standardize == "total":
+        return on_policy.standardized(table["advantage"] - multiplier * table["cost_advantage"])
     cost = table["cost_advantage"] - jnp.mean(table["cost_advantage"])
     return (on_policy.standardized(table["advantage"]) - multiplier * cost) / (1 + multiplier)
 
@@ -75,7 +82,7 @@ def update(
     priced_by = rule.update(state.dual, rollout.cost - cost_limit)
     multiplier = rule.multiplier(priced_by)
     table = on_policy.rows(config, state, rollout, rewards)
-    table["objective"] = priced(multiplier, table)
+    table["objective"] = priced(config, multiplier, table)
     state = eqx.tree_at(lambda s: s.dual, state, priced_by)
     after, metrics = on_policy.fit(config, state, table, ppo.clipped_loss(config))
     return on_policy.finish(config, after, rollout), metrics | {"multiplier": multiplier}

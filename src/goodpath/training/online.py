@@ -44,9 +44,33 @@ def _update(
     return jax.vmap(one_seed)(pairs) if together else jax.lax.map(one_seed, pairs)
 
 
-@eqx.filter_jit
-def _means(policies: GaussianPolicy, observations: Array) -> Array:
-    return jax.vmap(lambda policy, seen: policy.network(seen))(policies, observations)
+class HostPolicies:
+    """Stacked policies in NumPy: for a few dozen rows, calling a compiled program costs more than running it.
+
+    Args:
+        policies: policies of one structure, stacked along a leading axis.
+    """
+
+    def __init__(self, policies: GaussianPolicy) -> None:
+        network = policies.network
+        self._weights = [np.asarray(weight) for weight in network.weights]
+        self._biases = [np.asarray(bias)[:, None] for bias in network.biases]
+        self._relu = network.activation == "relu"
+        self._std = np.exp(np.asarray(policies.log_std))[:, None]
+        self._low, self._half = policies.low, (policies.high - policies.low) / 2
+        self._squash = policies.squash
+
+    def draw(
+        self, observations: NDArray[np.float32], noise: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Raw draws and actions (P, E, action) for (P, E, observation) and standard normal noise."""
+        hidden = observations
+        for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
+            hidden = hidden @ weight + bias
+            hidden = np.maximum(hidden, 0.0) if self._relu else np.tanh(hidden)
+        raw = hidden @ self._weights[-1] + self._biases[-1] + self._std * noise
+        unit = np.tanh(raw) if self._squash else np.clip(raw, -1.0, 1.0)
+        return raw, self._low + (unit + 1) * self._half
 
 
 @eqx.filter_jit
@@ -91,7 +115,7 @@ class OnlineProgram:
         keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
         self.states: Any = _init(method.init, config, self.spec, keys)
         if seeding is not None and method.seed is not None:
-            self.states = jax.vmap(lambda state: method.seed(config, state, seeding))(self.states)
+            self.states = jax.vmap(partial(method.seed, config, seeding))(self.states)
 
     def phase(self) -> tuple[OnlinePhase, int]:
         """There is one phase."""
@@ -121,8 +145,7 @@ class OnlineProgram:
     def _roll(self) -> tuple[Rollout, Metrics]:
         """Acts for one rollout with every seed."""
         number, copies, steps = len(self.seeds), self.config.num_envs, self.horizon
-        policies = self.policies()
-        std = np.exp(np.asarray(policies.log_std))[:, None]
+        policies = HostPolicies(self.policies())
         streams = [np.random.SeedSequence([seed, self.step]) for seed in self.seeds]
         starts = np.concatenate([stream.generate_state(copies) for stream in streams])
         noise = [np.random.default_rng(stream.spawn(1)[0]) for stream in streams]
@@ -136,11 +159,10 @@ class OnlineProgram:
         observations = self.env.reset([int(start) for start in starts]).reshape(number, copies, size)
         for t in range(steps):
             seen[:, :, t] = observations
-            means = np.asarray(_means(policies, np.ascontiguousarray(seen[:, :, t])))
             draws = np.stack([rng.standard_normal((copies, width), np.float32) for rng in noise])
-            raw[:, :, t] = means + std * draws
-            acted[:, :, t] = _action(policies, raw[:, :, t])
-            step = self.env.step(acted[:, :, t].reshape(-1, width))
+            raw[:, :, t], actions = policies.draw(seen[:, :, t], draws)
+            acted[:, :, t] = actions
+            step = self.env.step(actions.reshape(-1, width))
             observations = step.observations.reshape(number, copies, size)
             following[:, :, t] = step.final_observations.reshape(number, copies, size)
             rewards[:, :, t] = step.rewards.reshape(number, copies)
@@ -149,6 +171,7 @@ class OnlineProgram:
             ended[:, :, t] = (step.terminated | step.truncated).reshape(number, copies)
 
         labels = np.zeros(shape, np.int8)
+        tails = np.zeros(number, np.float32)
         scores = {name: np.zeros(number) for name in ("return", "cost", "episodes", "length")}
         if self._oracle is not None:
             scores |= {"good": np.zeros(number), "bad": np.zeros(number)}
@@ -162,18 +185,24 @@ class OnlineProgram:
                 )
             scores["return"][index] = outcomes.returns.mean()
             scores["cost"][index] = outcomes.costs.mean()
+            tails[index] = tail_mean(outcomes.costs, self.config.cvar_level)
             scores["episodes"][index] = len(outcomes)
             scores["length"][index] = outcomes.lengths.mean()
             if self._oracle is not None:
                 given = self._oracle.updated(outcomes)(outcomes)
                 labels[index] = episodes.spread(given)
                 scores["good"][index], scores["bad"][index] = np.mean(given > 0), np.mean(given < 0)
-        mean_cost = scores["cost"].astype(np.float32)
         if self.method.blind(self.config):
-            costs, mean_cost = np.zeros_like(costs), np.zeros_like(mean_cost)
-        arrays = (seen, following, raw, acted, rewards, costs, terminated, ended, labels, mean_cost)
+            costs, tails = np.zeros_like(costs), np.zeros_like(tails)
+        arrays = (seen, following, raw, acted, rewards, costs, terminated, ended, labels, tails)
         rollouts = Rollout(*(jnp.asarray(array) for array in arrays))
         return rollouts, {name: jnp.asarray(values) for name, values in scores.items()}
+
+
+def tail_mean(costs: NDArray[np.float64], level: float) -> float:
+    """Conditional value at risk: the mean of the worst `level` share of the costs, at least of one."""
+    worst = np.sort(costs)[-max(1, round(level * len(costs))) :]
+    return float(worst.mean())
 
 
 def horizon(config: Any, spec: Spec) -> int:
@@ -191,11 +220,6 @@ def horizon(config: Any, spec: Spec) -> int:
             f"{near * config.num_envs * spec.episode_length}."
         )
     return steps
-
-
-def _action(policies: GaussianPolicy, raw: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit = np.tanh(raw) if policies.squash else np.clip(raw, -1.0, 1.0)
-    return (policies.low + (unit + 1) * ((policies.high - policies.low) / 2)).astype(np.float32)
 
 
 class Episodes:
@@ -224,9 +248,16 @@ class Episodes:
         def trajectory(index: int) -> Trajectory:
             copy, first, last = self._places[index]
             piece = (copy, slice(first, last))
-            fields = (observations, next_observations, actions, rewards, costs)
             over = bool(terminated[copy, last - 1])
-            return Trajectory(*(field[piece] for field in fields), over, not over)
+            return Trajectory(
+                observations[piece],
+                next_observations[piece],
+                actions[piece],
+                rewards[piece],
+                costs[piece],
+                terminated=over,
+                truncated=not over,
+            )
 
         self.outcomes = Outcomes(
             totals(rewards),
