@@ -188,6 +188,7 @@ def prepare(folder: Path, trajectories: int) -> Numbers:
     """Writes data in which episodes differ in risk, and risk pays; gives the options of the method."""
     from goodpath.data import hdf5
     from goodpath.methods import find
+    from goodpath.methods.contract import OfflineMethod
     from goodpath.training.run import make_config
     from goodpath.trajectories import Dataset
 
@@ -269,6 +270,7 @@ def start_goodpath(folder: Path, config: Numbers, seeds: tuple[int, ...]) -> tup
     from goodpath.training.run import make_config
 
     method = find("trac")
+    assert isinstance(method, OfflineMethod)
     imports = memory_mib("VmRSS")
     spec = Spec("", OBSERVATION, ACTION, STEPS)
     dataset = hdf5.load(folder / "data.hdf5", spec)

@@ -171,6 +171,9 @@ class OnlineMethod:
     seed: Callable[[Any, Seeding, Any], Any] | None = None
 
 
+Method = OfflineMethod | OnlineMethod
+
+
 class Shuffle:
     """Indices of batches, epoch after epoch, as a pure function of the step: nothing to save, nothing to lose.
 

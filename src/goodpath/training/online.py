@@ -134,6 +134,11 @@ class OnlineProgram:
             self.step += self.stride
         return jax.tree.map(np.asarray, metrics)
 
+    @property
+    def updates(self) -> int:
+        """Updates so far, each of many passes over one rollout."""
+        return self.step // self.stride
+
     def policies(self) -> GaussianPolicy:
         """The current policies of all seeds, stacked along a leading axis."""
         return _policies(self.method.policy, self.states)
