@@ -188,7 +188,6 @@ def prepare(folder: Path, trajectories: int) -> Numbers:
     """Writes data in which episodes differ in risk, and risk pays; gives the options of the method."""
     from goodpath.data import hdf5
     from goodpath.methods import find
-    from goodpath.methods.contract import OfflineMethod
     from goodpath.training.run import make_config
     from goodpath.trajectories import Dataset
 
@@ -265,6 +264,7 @@ def start_goodpath(folder: Path, config: Numbers, seeds: tuple[int, ...]) -> tup
     """The library's own way through classification."""
     from goodpath.data import hdf5
     from goodpath.methods import find
+    from goodpath.methods.contract import OfflineMethod
     from goodpath.spec import Spec
     from goodpath.training.offline import OfflineProgram
     from goodpath.training.run import make_config

@@ -30,7 +30,9 @@ class OnlinePhase:
 
 @partial(jax.jit, static_argnames=("init", "config", "spec"))
 def _init(init: Any, config: Any, spec: Spec, keys: Array) -> Any:
-    return jax.vmap(lambda key: init(config, spec, key))(keys)
+    states = jax.vmap(lambda key: init(config, spec, key))(keys)
+    # Without weak types, so that the first update is compiled for the same types as all others.
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), states)
 
 
 @partial(jax.jit, static_argnames=("update", "config", "together"), donate_argnames=("states",))
