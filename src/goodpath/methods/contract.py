@@ -110,6 +110,7 @@ class Rollout(eqx.Module):
         costs: (E, T); zero for a method that may not see them.
         terminated: (E, T) bool, the environment ended the episode.
         ended: (E, T) bool, the episode ended at this step, by the environment or by time.
+        returns: (E, T) return of the episode that each step belongs to; -inf where it did not end.
         labels: (E, T) int8, what the method's oracle says of the episode; `NEITHER` where it did not end.
         cost: () mean cost of the worst `cvar_level` share of the episodes that ended; zero for a method that may
             not see it.
@@ -123,8 +124,33 @@ class Rollout(eqx.Module):
     costs: Array
     terminated: Array
     ended: Array
+    returns: Array
     labels: Array
     cost: Array
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the trajectories come from that an online method starts with.
+
+    Attributes:
+        expert: folder of a finished run whose policy makes them; `train` for one that has yet to be trained, by
+            PPO-Lagrangian; empty for none.
+        expert_limit: cost limit of an expert that is trained.
+        expert_options: options of PPO-Lagrangian for it.
+        expert_episodes: episodes that it makes.
+        data: HDF5 file of trajectories; empty for none.
+        labels: CSV file with their labels; empty to ask the method's oracle.
+        good_return: option that is set to the mean return of these trajectories; empty for none.
+    """
+
+    expert: str
+    expert_limit: float
+    expert_options: Mapping[str, Any]
+    expert_episodes: int
+    data: str
+    labels: str
+    good_return: str
 
 
 @dataclass(frozen=True)
@@ -156,6 +182,7 @@ class OnlineMethod:
         oracle: (config, cost limit) -> who labels the episodes of each rollout; None when nobody does.
         blind: config -> whether costs are kept from `update`.
         seed: (config, seeding, state) -> state that starts from these trajectories; None when it cannot.
+        sources: config -> where they come from.
     """
 
     name: str
@@ -169,6 +196,7 @@ class OnlineMethod:
     oracle: Callable[[Any, float], Oracle] | None = None
     blind: Callable[[Any], bool] = lambda config: False
     seed: Callable[[Any, Seeding, Any], Any] | None = None
+    sources: Callable[[Any], Sources] | None = None
 
 
 Method = OfflineMethod | OnlineMethod

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError
 from goodpath.methods.contract import Metrics, OnlineMethod, Rollout, Seeding
-from goodpath.oracles import Labels
+from goodpath.oracles import NEITHER
 from goodpath.policies import GaussianPolicy
 from goodpath.spec import Spec
 from goodpath.trajectories import Outcomes, Trajectory
+
+Number = TypeVar("Number", np.int8, np.float32)
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ class OnlineProgram:
             ended[:, :, t] = (step.terminated | step.truncated).reshape(number, copies)
 
         labels = np.zeros(shape, np.int8)
+        returns = np.empty(shape, np.float32)
         tails = np.zeros(number, np.float32)
         scores = {name: np.zeros(number) for name in ("return", "cost", "episodes", "length")}
         if self._oracle is not None:
@@ -195,13 +198,14 @@ class OnlineProgram:
             tails[index] = tail_mean(outcomes.costs, self.config.cvar_level)
             scores["episodes"][index] = len(outcomes)
             scores["length"][index] = outcomes.lengths.mean()
+            returns[index] = episodes.spread(outcomes.returns.astype(np.float32), -np.inf)
             if self._oracle is not None:
                 given = self._oracle.updated(outcomes)(outcomes)
-                labels[index] = episodes.spread(given)
+                labels[index] = episodes.spread(given, NEITHER)
                 scores["good"][index], scores["bad"][index] = np.mean(given > 0), np.mean(given < 0)
         if self.method.blind(self.config):
             costs, tails = np.zeros_like(costs), np.zeros_like(tails)
-        arrays = (seen, following, raw, acted, rewards, costs, terminated, ended, labels, tails)
+        arrays = (seen, following, raw, acted, rewards, costs, terminated, ended, returns, labels, tails)
         rollouts = Rollout(*(jnp.asarray(array) for array in arrays))
         return rollouts, {name: jnp.asarray(values) for name, values in scores.items()}
 
@@ -274,9 +278,9 @@ class Episodes:
             trajectory,
         )
 
-    def spread(self, labels: Labels) -> Labels:
-        """(E, T) the label of the episode that each step belongs to."""
-        spread = np.zeros(self._shape, np.int8)
-        for (copy, first, last), label in zip(self._places, labels, strict=True):
-            spread[copy, first:last] = label
+    def spread(self, values: NDArray[Number], elsewhere: float) -> NDArray[Number]:
+        """(E, T) the value of the episode that each step belongs to, and `elsewhere` where it did not end."""
+        spread = np.full(self._shape, elsewhere, values.dtype)
+        for (copy, first, last), value in zip(self._places, values, strict=True):
+            spread[copy, first:last] = value
         return spread

@@ -6,7 +6,7 @@ The folder holds `config.json` (all that is needed to go on), `metrics.jsonl`, `
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,10 +17,13 @@ import numpy as np
 import goodpath
 from goodpath import envs, methods
 from goodpath.data import hdf5
+from goodpath.data.collect import Driver, PolicyDriver, collect
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError, nearest
 from goodpath.files import read_json, sha256, write_json
-from goodpath.methods.contract import Method, OnlineMethod
+from goodpath.labels import LabelFile
+from goodpath.methods.contract import Method, OnlineMethod, Seeding, Sources
+from goodpath.oracles import GOOD, Oracle
 from goodpath.policies import Policy, TrainedPolicy, load_policy, parameters_sha256
 from goodpath.reports.statistics import summarize
 from goodpath.spec import Spec
@@ -28,7 +31,7 @@ from goodpath.training import evaluate as evaluation
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
 from goodpath.training.online import OnlineProgram
-from goodpath.training.results import policy_path, seed_scores, versions, write_paths
+from goodpath.training.results import find_policies, policy_path, seed_scores, versions, write_paths
 from goodpath.trajectories import Dataset
 
 SCHEMA = 1
@@ -242,11 +245,11 @@ def load_job(folder: Path) -> Job:
 def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[OfflineProgram | OnlineProgram]:
     method = methods.find(job.method)
     if isinstance(method, OnlineMethod):
-        config = job.config()
+        config, seeding = _seeding(job, method, folder)
         fast: Literal["fast"] | None = "fast" if "physics" in envs.choices(job.environment) else None
         env = envs.make(job.environment, len(job.seeds) * config.num_envs, physics=fast)
         try:
-            yield OnlineProgram(method, config, env, job.cost_limit, job.seeds)
+            yield OnlineProgram(method, config, env, job.cost_limit, job.seeds, seeding)
         finally:
             env.close()
     else:
@@ -255,6 +258,55 @@ def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[Offlin
             dataset.environment, dataset.observation_size, dataset.action_size, int(dataset.lengths.max())
         )
         yield OfflineProgram(method, job.config(), dataset, spec, job.cost_limit, job.seeds)
+
+
+def _seeding(job: Job, method: OnlineMethod, folder: Path) -> tuple[Any, Seeding | None]:
+    """The configuration, and the trajectories to start from; an expert is trained where one is asked for."""
+    config = job.config()
+    sources = None if method.sources is None else method.sources(config)
+    if sources is None or not (sources.expert or sources.data):
+        return config, None
+    if sources.expert and sources.data:
+        raise GoodpathError(f"{job.method} starts from an expert or from data, not from both; leave one out.")
+    path = Path(sources.data) if sources.data else folder / "expert.hdf5"
+    if not sources.data and not path.is_file():
+        collect(job.environment, _expert(job, sources, folder), sources.expert_episodes, path)
+    dataset = hdf5.load(path, _spec_of(job.environment))
+    outcomes = dataset.outcomes()
+    if sources.good_return:
+        config = replace(config, **{sources.good_return: float(outcomes.returns.mean())})
+    oracle: Oracle | None = None if method.oracle is None else method.oracle(config, job.cost_limit)
+    if sources.labels:
+        oracle = LabelFile(sources.labels)
+    assert oracle is not None
+    labels = oracle.updated(outcomes)(outcomes)
+    if not (labels == GOOD).any():
+        raise GoodpathError(
+            f"none of the {len(outcomes)} trajectories to start from is good: the lowest cost is "
+            f"{outcomes.costs.min():g}, the highest return {outcomes.returns.max():g}; raise --cost-limit, lower "
+            "--min-good, or start from others."
+        )
+    return config, Seeding(dataset, labels)
+
+
+def _expert(job: Job, sources: Sources, folder: Path) -> Callable[[BatchedEnv, np.random.Generator], Driver]:
+    """The driver that acts as the expert does."""
+    home = folder / "expert" if sources.expert == "train" else Path(sources.expert)
+    if sources.expert == "train" and not (home / "result.json").is_file():
+        if (home / "config.json").is_file():
+            resume(home)
+        else:
+            train(
+                "ppo-lag",
+                env=job.environment,
+                cost_limit=sources.expert_limit,
+                seeds=job.seeds[:1],
+                out=home,
+                options=dict(sources.expert_options),
+                command=f"expert of {job.command}",
+            )
+    expert = find_policies(home)[0]
+    return lambda env, rng: PolicyDriver(expert, 0.0, rng)
 
 
 def _describe_data(job: Job, dataset: Dataset, folder: Path) -> None:
