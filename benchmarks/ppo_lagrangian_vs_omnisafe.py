@@ -10,10 +10,11 @@ OmniSafe needs PyTorch and pins packages that cannot live beside a current JAX, 
 for it and throws it away at the end, or keeps it with `--venv DIR` for the next time. That needs a package index,
 Python 3.11 or 3.12, and minutes. PyTorch runs on the CPU; where the index offers its CUDA build, that is several GB.
 
-* OmniSafe runs as it comes (`benchmarks/peer_omnisafe.py`), on the same MuJoCo as goodpath, which is faster than the
-  2.3.3 that safety-gymnasium asks for. By default it has one environment, as its configuration says.
+* OmniSafe runs as it comes (`benchmarks/peer_omnisafe.py`), on the same MuJoCo as goodpath instead of the
+  2.3.3 that safety-gymnasium asks for.
 * It gets its best setting: short runs try each of `--threads` with each of `--peer-envs`, and the fastest one is
-  measured over `--peer-epochs` whole epochs.
+  measured over `--peer-epochs` whole epochs. Its configuration says 16 threads and one environment; several
+  environments have a process each.
 * How many passes an epoch has decides much of its time. `passes` says it for OmniSafe's epochs.
 """
 
@@ -125,7 +126,7 @@ def run(command: list[str]) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        sys.exit(f"`{shlex.join(command)}` failed:\n{done.stderr[-2000:]}")
+        sys.exit(f"`{shlex.join(command)}` failed with {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
 
 
@@ -155,7 +156,7 @@ def main() -> None:
     parser.add_argument("--venv", type=Path, help="make OmniSafe's environment here, and keep it")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of PyTorch, to try")
     parser.add_argument(
-        "--peer-envs", type=int, nargs="+", default=[1], help="environments of OmniSafe, to try"
+        "--peer-envs", type=int, nargs="+", default=[1, 2], help="environments of OmniSafe, to try"
     )
     parser.add_argument("--trial-steps", type=int, default=2_000, help="steps of the short runs")
     parser.add_argument("--peer-epochs", type=int, default=1, help="whole epochs of OmniSafe")
@@ -166,6 +167,8 @@ def main() -> None:
     for name in ("threads", "peer_envs", "trial_steps", "peer_epochs", "epochs"):
         if min(values if isinstance(values := getattr(args, name), list) else [values]) < 1:
             sys.exit(f"--{name.replace('_', '-')} has to be at least 1.")
+    if any(STEPS_PER_EPOCH % number for number in args.peer_envs):
+        sys.exit(f"--peer-envs is {args.peer_envs}, but each has to divide {STEPS_PER_EPOCH}.")
 
     words = ["DIR" if args.venv and word == str(args.venv) else word for word in sys.argv[1:]]
     with ExitStack() as stack:
