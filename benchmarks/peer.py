@@ -42,6 +42,27 @@ class _Hashable(np.ndarray[Any, Any]):
 
 def load() -> Any:
     """Imports the wheel's `Builder`, patched as the module's docstring says."""
+    _patch()
+    return importlib.import_module("safety_gymnasium.builder").Builder
+
+
+def load_package() -> Any:
+    """Imports the whole wheel, patched, with its registry and its `make`; needs Gymnasium 0.28.1.
+
+    Only the tasks of several robots are left out: they need Gymnasium-Robotics, which needs a NumPy that no
+    current Python has.
+    """
+    package = _patch()
+    name = "safety_gymnasium.tasks.safe_multi_agent.safe_mujoco_multi"
+    absent = types.ModuleType(name)
+    vars(absent)["make_ma"] = None
+    sys.modules[name] = absent
+    package.__spec__.loader.exec_module(package)
+    return package
+
+
+def _patch() -> Any:
+    """Puts the wheel's package into `sys.modules` with colours that can be hashed, and runs nothing else of it."""
     installed = importlib.metadata.version("safety-gymnasium")
     if installed != VERSION:
         raise SystemExit(f"peer.py: safety-gymnasium is {installed}; install {VERSION}.")
@@ -65,7 +86,7 @@ def load() -> Any:
                 if isinstance(entry, np.ndarray):
                     value[key] = entry.view(_Hashable)
     sys.modules[name] = module
-    return importlib.import_module("safety_gymnasium.builder").Builder
+    return package
 
 
 def make(task: str) -> Any:

@@ -264,11 +264,13 @@ def start_goodpath(folder: Path, config: Numbers, seeds: tuple[int, ...]) -> tup
     """The library's own way through classification."""
     from goodpath.data import hdf5
     from goodpath.methods import find
+    from goodpath.methods.contract import OfflineMethod
     from goodpath.spec import Spec
     from goodpath.training.offline import OfflineProgram
     from goodpath.training.run import make_config
 
     method = find("trac")
+    assert isinstance(method, OfflineMethod)
     imports = memory_mib("VmRSS")
     spec = Spec("", OBSERVATION, ACTION, STEPS)
     dataset = hdf5.load(folder / "data.hdf5", spec)

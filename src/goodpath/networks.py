@@ -6,11 +6,14 @@ A network is a pytree whose matrices are (inputs, outputs), applied to a whole b
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+Activation = Literal["relu", "tanh"]
 
 
 def _hash(words: Array) -> Array:
@@ -40,18 +43,23 @@ def dropout(inputs: Array, rate: float, key: Array) -> Array:
     return jnp.where(keep, inputs / (1.0 - rate), 0.0)
 
 
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
+
+
 class MLP(eqx.Module):
-    """A multilayer perceptron with ReLU between its layers, linear at its end.
+    """A multilayer perceptron with ReLU or tanh between its layers, linear at its end.
 
     Attributes:
         weights: one (inputs, outputs) matrix for each layer.
         biases: one (outputs,) vector for each layer.
         dropout_rate: probability that a hidden unit's pre-activation is dropped while training.
+        activation: what stands between the layers.
     """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     dropout_rate: float = eqx.field(static=True, default=0.0)
+    activation: Activation = eqx.field(static=True, default="relu")
 
     def __call__(self, inputs: Array, key: Array | None = None) -> Array:
         """Applies the network to (..., inputs) and gives (..., outputs).
@@ -66,7 +74,7 @@ class MLP(eqx.Module):
             hidden = hidden @ weight + bias
             if layer_key is not None:
                 hidden = dropout(hidden, self.dropout_rate, layer_key)
-            hidden = jax.nn.relu(hidden)
+            hidden = ACTIVATIONS[self.activation](hidden)
         return hidden @ self.weights[-1] + self.biases[-1]
 
 
@@ -91,7 +99,15 @@ def orthogonal(key: Array, rows: int, columns: int) -> Array:
     return basis if rows < columns else basis.T
 
 
-def mlp(sizes: Sequence[int], key: Array, *, dropout_rate: float = 0.0, gain: float = 1.0) -> MLP:
+def mlp(
+    sizes: Sequence[int],
+    key: Array,
+    *,
+    dropout_rate: float = 0.0,
+    gain: float = 1.0,
+    last_gain: float | None = None,
+    activation: Activation = "relu",
+) -> MLP:
     """An MLP with orthogonal weights and zero biases.
 
     Args:
@@ -99,11 +115,15 @@ def mlp(sizes: Sequence[int], key: Array, *, dropout_rate: float = 0.0, gain: fl
         key: JAX random key.
         dropout_rate: see `MLP`.
         gain: factor on the orthogonal matrices.
+        last_gain: factor on the last one; `gain` when left out.
+        activation: see `MLP`.
     """
     shapes = list(pairwise(sizes))
     keys = jax.random.split(key, len(shapes))
+    gains = [gain] * (len(shapes) - 1) + [gain if last_gain is None else last_gain]
     return MLP(
-        weights=tuple(gain * orthogonal(k, *shape) for k, shape in zip(keys, shapes, strict=True)),
+        weights=tuple(g * orthogonal(k, *shape) for g, k, shape in zip(gains, keys, shapes, strict=True)),
         biases=tuple(jnp.zeros(outputs, jnp.float32) for _, outputs in shapes),
         dropout_rate=dropout_rate,
+        activation=activation,
     )

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from goodpath.policies import Policy
 from goodpath.trajectories import Doubles, Floats
@@ -76,6 +77,52 @@ def normalizer(kind: Kind, observations: Floats) -> Normalizer:
     variances, axes = np.linalg.eigh(covariance)
     floor = max(_FLOOR * variances.mean(), 1e-12)
     return Normalizer(mean, (axes / np.sqrt(np.maximum(variances, floor))) @ axes.T)
+
+
+class Scaler(eqx.Module):
+    """Running means and variances of observations, for methods whose data grow while they learn.
+
+    Attributes:
+        mean: (observation,).
+        variance: (observation,).
+        count: () observations so far.
+    """
+
+    mean: Array
+    variance: Array
+    count: Array
+
+    @classmethod
+    def empty(cls, size: int) -> "Scaler":
+        """The scaler that changes nothing, before the first observation."""
+        return cls(jnp.zeros(size), jnp.ones(size), jnp.zeros(()))
+
+    @property
+    def _deviation(self) -> Array:
+        # Components that hardly vary are noise around a constant; they are not blown up beyond this.
+        return jnp.sqrt(jnp.maximum(self.variance, 1e-4))
+
+    def __call__(self, observations: Array) -> Array:
+        """(..., observation) observations in units of their spread."""
+        return (observations - self.mean) / self._deviation
+
+    def updated(self, observations: Array) -> "Scaler":
+        """The scaler that has also seen these (..., observation) observations."""
+        flat = observations.reshape(-1, observations.shape[-1])
+        count = self.count + flat.shape[0]
+        mean, share = jnp.mean(flat, axis=0), flat.shape[0] / count
+        shift = mean - self.mean
+        variance = (1 - share) * self.variance + share * jnp.var(flat, axis=0)
+        return Scaler(self.mean + share * shift, variance + share * (1 - share) * shift**2, count)
+
+    def fold(self, policy: AnyPolicy) -> AnyPolicy:
+        """A policy for plain observations that acts as `policy` does on scaled ones."""
+        network = policy.network
+        weight = network.weights[0] / self._deviation[:, None]
+        weights = (weight, *network.weights[1:])
+        biases = (network.biases[0] - self.mean @ weight, *network.biases[1:])
+        folded = eqx.tree_at(lambda net: (net.weights, net.biases), network, (weights, biases))
+        return eqx.tree_at(lambda tree: tree.network, policy, folded)
 
 
 def _blocks(rows: int, size: int = 65_536) -> Iterator[slice]:

@@ -110,7 +110,7 @@ class MovingReturnThreshold(Oracle):
     With m and s the mean and the standard deviation of the returns since the last update, and s at least
     `least_spread`, `updated` sets
 
-        bad = min(m - s, max_bad)        good = min(m + 2 s, min_good) if lower_good else min_good.
+        bad = min(m - s, max_bad)        good = min(m + above s, min_good) if lower_good else min_good.
 
     The state is the pair (good, bad); all else is configuration. An update without episodes changes nothing.
     The authors' code moves the thresholds while it labels, one episode after another, and sets `bad` to 0
@@ -121,6 +121,7 @@ class MovingReturnThreshold(Oracle):
         max_bad: return that the bad threshold never exceeds.
         lower_good: lets a weak agent's best episodes pass as good while none reaches `min_good`.
         least_spread: lower bound on s, in units of return.
+        above: how many s above the mean is good.
         good: lowest return that is good now; `min_good` when left out.
         bad: lowest return that is not bad now; none is bad when left out.
     """
@@ -129,6 +130,7 @@ class MovingReturnThreshold(Oracle):
     max_bad: float
     lower_good: bool = False
     least_spread: float = 1.0
+    above: float = 2.0
     good: float = math.nan
     bad: float = -math.inf
 
@@ -147,7 +149,7 @@ class MovingReturnThreshold(Oracle):
             return self
         mean = float(np.mean(outcomes.returns))
         spread = max(self.least_spread, float(np.std(outcomes.returns)))
-        good = min(mean + 2 * spread, self.min_good) if self.lower_good else self.min_good
+        good = min(mean + self.above * spread, self.min_good) if self.lower_good else self.min_good
         return replace(self, good=good, bad=min(mean - spread, self.max_bad))
 
     def scaled(self, fraction: float) -> Self:

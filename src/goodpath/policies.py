@@ -97,6 +97,53 @@ class SquashedGaussianPolicy(eqx.Module):
         return jnp.sum(gaussian - volume, axis=-1)
 
 
+class GaussianPolicy(eqx.Module):
+    """A Gaussian with a standard deviation of its own for each action component, the same in every state.
+
+    A draw of the Gaussian is called raw; the action is its tanh, or the raw draw clipped to [-1, 1], stretched to
+    the bounds. Methods that compare densities of one action under two policies compare those of the raw draw:
+    what lies between is the same for both.
+
+    Attributes:
+        network: observations to action_size means.
+        log_std: (action,).
+        low: lower bound of the actions.
+        high: upper bound of the actions.
+        squash: tanh, or else clipping.
+    """
+
+    network: MLP
+    log_std: Array
+    low: float = eqx.field(static=True)
+    high: float = eqx.field(static=True)
+    squash: bool = eqx.field(static=True, default=False)
+
+    def action(self, raw: Array) -> Array:
+        """Actions (..., action) of (..., action) raw draws."""
+        return _stretch(jnp.tanh(raw) if self.squash else jnp.clip(raw, -1.0, 1.0), self)
+
+    def raw_log_prob(self, observations: Array, raw: Array) -> Array:
+        """Log-density (...,) of (..., action) raw draws."""
+        standard = (raw - self.network(observations)) * jnp.exp(-self.log_std)
+        return -jnp.sum(0.5 * standard**2 + self.log_std + 0.5 * np.log(2 * np.pi), axis=-1)
+
+    def __call__(self, observations: Array, key: Array | None = None) -> Array:
+        """See `Policy`."""
+        mean = self.network(observations)
+        noise = 0.0 if key is None else jnp.exp(self.log_std) * jax.random.normal(key, mean.shape)
+        return self.action(mean + noise)
+
+    def log_prob(self, observations: Array, actions: Array, key: Array | None = None) -> Array:
+        """See `Policy`; of a clipped Gaussian it is the density before clipping."""
+        unit = _shrink(actions, self)
+        volume = np.log((self.high - self.low) / 2)
+        if self.squash:
+            unit = jnp.clip(unit, -1 + _EDGE, 1 - _EDGE)
+            volume = volume + jnp.log1p(-(unit**2))
+            unit = jnp.arctanh(unit)
+        return self.raw_log_prob(observations, unit) - jnp.sum(jnp.broadcast_to(volume, unit.shape), axis=-1)
+
+
 def _stretch(unit: Array, policy: Policy) -> Array:
     return policy.low + (unit + 1) * ((policy.high - policy.low) / 2)
 
@@ -105,10 +152,11 @@ def _shrink(actions: Array, policy: Policy) -> Array:
     return (actions - policy.low) * (2 / (policy.high - policy.low)) - 1
 
 
-KINDS: dict[str, type[DeterministicPolicy] | type[SquashedGaussianPolicy]] = {
+_NETWORK_ONLY: dict[str, type[DeterministicPolicy] | type[SquashedGaussianPolicy]] = {
     "deterministic": DeterministicPolicy,
     "squashed-gaussian": SquashedGaussianPolicy,
 }
+KINDS: dict[str, type[Policy]] = {**_NETWORK_ONLY, "gaussian": GaussianPolicy}
 
 
 @eqx.filter_jit
@@ -156,11 +204,15 @@ class TrainedPolicy:
             "format": FORMAT,
             "version": 1,
             "kind": kind,
+            "activation": network.activation,
             "spec": asdict(self.spec),
             "about": self.about,
         }
         arrays = {f"weight_{i}": np.asarray(w) for i, w in enumerate(network.weights)}
         arrays |= {f"bias_{i}": np.asarray(b) for i, b in enumerate(network.biases)}
+        if isinstance(self.policy, GaussianPolicy):
+            header["squash"] = self.policy.squash
+            arrays["log_std"] = np.asarray(self.policy.log_std)
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
@@ -188,9 +240,15 @@ def load_policy(path: str | Path) -> TrainedPolicy:
             network = MLP(
                 tuple(jnp.asarray(file[f"weight_{i}"]) for i in range(layers)),
                 tuple(jnp.asarray(file[f"bias_{i}"]) for i in range(layers)),
+                activation=header.get("activation", "relu"),
             )
-        spec = Spec(**header["spec"])
-        policy = KINDS[header["kind"]](network, spec.action_low, spec.action_high)
+            spec = Spec(**header["spec"])
+            policy: Policy
+            if header["kind"] == "gaussian":
+                log_std = jnp.asarray(file["log_std"])
+                policy = GaussianPolicy(network, log_std, spec.action_low, spec.action_high, header["squash"])
+            else:
+                policy = _NETWORK_ONLY[header["kind"]](network, spec.action_low, spec.action_high)
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise GoodpathError(f"{path} is not a policy of goodpath, or is damaged ({error}).") from None
     return TrainedPolicy(policy, spec, header["about"])

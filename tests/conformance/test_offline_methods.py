@@ -15,6 +15,7 @@ from goodpath.data.hdf5 import load
 from goodpath.envs.probe import PROBES
 from goodpath.errors import GoodpathError
 from goodpath.methods import METHODS, find
+from goodpath.methods.contract import OfflineMethod
 from goodpath.policies import TrainedPolicy, load_policy, parameters_sha256
 from goodpath.training import checkpoint
 from goodpath.training.evaluate import evaluate
@@ -25,10 +26,11 @@ from goodpath.training.run import make_config
 PROBE = PROBES["ProbeLine-v0"]
 LIMIT = 2.5  # the best speed under it is 0.5: action 0, return 5
 SMALL = {"hidden": (32, 32), "steps": 60}
+OFFLINE = [name for name in METHODS if isinstance(find(name), OfflineMethod)]
 # Presets that differ in code, not only in numbers.
 CASES = [
     (name, preset)
-    for name in METHODS
+    for name in OFFLINE
     for preset in ("default", "release", "paper")
     if preset in find(name).presets
 ]
@@ -89,7 +91,7 @@ def test_shapes_and_finite_metrics(dataset, name, preset):
     assert sum(phase.steps for phase in trained.phases) == trained.step == 60
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OFFLINE)
 def test_seeds_determine_everything(dataset, name):
     first, second = finish(program(dataset, name)), finish(program(dataset, name))
     assert hashes(first) == hashes(second)
@@ -97,7 +99,7 @@ def test_seeds_determine_everything(dataset, name):
     assert hashes(finish(program(dataset, name, normalize="none"))) != hashes(first)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OFFLINE)
 def test_all_seeds_at_once_equal_one_after_another(dataset, name):
     joint = finish(program(dataset, name, seeds=(4, 5, 6), together=3))
     for index, seed in enumerate(joint.seeds):
@@ -121,7 +123,7 @@ def test_a_checkpoint_continues_bit_for_bit(dataset, tmp_path, name, preset):
     assert hashes(finish(second)) == hashes(whole)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OFFLINE)
 def test_a_saved_policy_acts_as_in_evaluation(dataset, tmp_path, name):
     trained = finish(program(dataset, name))
     TrainedPolicy(trained.policy(1), PROBE.spec, {}).save(tmp_path / "policy.npz")
@@ -138,7 +140,7 @@ def test_a_saved_policy_acts_as_in_evaluation(dataset, tmp_path, name):
     np.testing.assert_allclose(result.returns[1], total[:5], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OFFLINE)
 def test_nan_stops_training_and_keeps_the_last_good_checkpoint(dataset, tmp_path, name):
     trained = program(dataset, name)
     schedule = Schedule(log_every=20, checkpoint_seconds=0.0)
@@ -159,7 +161,7 @@ def test_nan_stops_training_and_keeps_the_last_good_checkpoint(dataset, tmp_path
     assert checkpoint.steps(tmp_path / "checkpoints") == [20]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OFFLINE)
 def test_huge_rewards_and_a_constant_observation_do_no_harm(dataset, name):
     hard = replace(
         dataset,

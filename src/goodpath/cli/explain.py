@@ -49,8 +49,10 @@ def option_meanings(config: type) -> dict[str, str]:
     import inspect
     import textwrap
 
-    tree = ast.parse(textwrap.dedent(inspect.getsource(config)))
-    body = next(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    body: list[ast.stmt] = []
+    for parent in reversed(config.__mro__[:-1]):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(parent)))
+        body += next(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     meanings = {}
     for node, following in pairwise(body):
         if (

@@ -14,6 +14,7 @@ Options = TypeVar("Options")
 
 USAGE = """usage: goodpath train METHOD --data FILE --cost-limit LIMIT [--env TASK] [--seeds 0 1 2] [--steps N]
                       [--preset NAME] [--out DIR] [options of the method]
+       goodpath train METHOD --env TASK --cost-limit LIMIT ...   (methods that learn by acting)
        goodpath train --resume DIR
 
 `goodpath train METHOD --help` lists every option; `goodpath explain METHOD` says what they mean.
@@ -23,26 +24,29 @@ methods:"""
 
 @dataclass(frozen=True)
 class Arguments(Generic[Options]):
-    """Train a method on a data set, evaluate its policies and write a report."""
+    """Train a method on a data set or in a task, evaluate its policies and write a report."""
 
     options: Annotated[Options, tyro.conf.arg(name="")]
     """Options of the method, with the values of the chosen preset."""
-    data: Path = field(default=tyro.MISSING)
-    """HDF5 file in DSRL layout, as `goodpath collect` and `goodpath data download` leave."""
     cost_limit: float = field(default=tyro.MISSING)
     """Limit on the undiscounted cost of an episode."""
+    report_limit: float | None = None
+    """Limit that evaluations are held against; the cost limit when left out."""
+    data: Path | None = None
+    """HDF5 file in DSRL layout, as `goodpath collect` and `goodpath data download` leave; not for methods that
+    learn by acting."""
     env: str = ""
-    """Task that evaluates the policies; leave it out to train without a simulator."""
+    """Task that evaluates the policies, and in which methods that act learn; without one nothing is simulated."""
     seeds: tuple[int, ...] = (0,)
     """One policy is trained for each."""
     preset: str = "default"
     """Named options to start from; `goodpath explain METHOD` lists them."""
     out: Path | None = None
     """Folder of the run; `runs/METHOD-TASK-TIME` when left out."""
-    log_every: int = 100
-    """Updates between two lines of the log."""
+    log_every: int = 0
+    """Updates between two lines of the log; 0 is 100, or one rollout for methods that act."""
     evaluate_every: int = 0
-    """Updates between two evaluations; 0 is a twentieth of the run."""
+    """Updates, or environment steps, between two evaluations; 0 is a twentieth of the run."""
     episodes: int = 20
     """Episodes for each seed in the evaluation at the end; a quarter of them during training."""
     quiet: bool = False
@@ -102,6 +106,7 @@ def _start(arguments: list[str]) -> Any:
         parsed.data,
         env=parsed.env,
         cost_limit=parsed.cost_limit,
+        report_limit=parsed.report_limit,
         seeds=parsed.seeds,
         out=parsed.out,
         preset=preset,

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError, nearest
 
-__all__ = ["ENVIRONMENTS", "Entry", "canonical", "describe", "make", "names", "register"]
+__all__ = ["ENVIRONMENTS", "Entry", "canonical", "choices", "describe", "make", "names", "register"]
 
 
 class Entry(NamedTuple):
@@ -159,6 +159,15 @@ def describe(name: str) -> str:
     return _entry(name).summary
 
 
+def choices(name: str) -> tuple[str, ...]:
+    """Which of `physics` and `seeding` `make` lets one choose for this environment.
+
+    Raises:
+        GoodpathError: no environment has that name.
+    """
+    return _CHOICES.get(_entry(name).factory, ())
+
+
 def make(
     name: str,
     num_envs: int = 1,
@@ -190,7 +199,7 @@ def make(
     chosen = {"physics": physics, "seeding": seeding}
     options = {option: value for option, value in chosen.items() if value is not None}
     for option in options:
-        if option not in _CHOICES.get(factory, ()):
+        if option not in choices(name):
             raise GoodpathError(f"'{name}' has no choice of {option}; leave it out.")
     env: BatchedEnv = getattr(import_module(module), attribute)(name, num_envs, threads, **options)
     return env

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 from goodpath.errors import GoodpathError, nearest
 
 if TYPE_CHECKING:
-    from goodpath.methods.contract import OfflineMethod
+    from goodpath.methods.contract import Method
 
 # name -> (module:attribute, what it is)
 METHODS: dict[str, tuple[str, str]] = {
     "bc": ("goodpath.methods.bc:BC", "behaviour cloning of all data"),
     "bc-safe": ("goodpath.methods.bc:BC_SAFE", "behaviour cloning of the trajectories within the cost limit"),
+    "ppo": ("goodpath.methods.ppo:PPO", "proximal policy optimisation, blind to cost (arXiv 1707.06347)"),
+    "ppo-lag": ("goodpath.methods.ppo_lag:PPO_LAG", "PPO-Lagrangian with a gradient or PID multiplier"),
+    "sim": ("goodpath.methods.sim:SIM", "imitate good episodes and avoid bad ones (arXiv 2312.10385)"),
     "trac": ("goodpath.methods.trac:TRAC", "trajectory classification, offline (arXiv 2412.15429)"),
 }
 
 
-def find(name: str) -> "OfflineMethod":
+def find(name: str) -> "Method":
     """The method of that name.
 
     Raises:
@@ -26,5 +29,5 @@ def find(name: str) -> "OfflineMethod":
         known = ", ".join(METHODS)
         raise GoodpathError(f"there is no method '{name}'; there are {known}.{nearest(name, list(METHODS))}")
     module, attribute = METHODS[name][0].split(":")
-    method: OfflineMethod = getattr(import_module(module), attribute)
+    method: Method = getattr(import_module(module), attribute)
     return method

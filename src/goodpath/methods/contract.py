@@ -1,7 +1,8 @@
 """What a method is: a configuration, a state, and pure functions between them.
 
-A method knows no file, environment, logger or command line. `training/offline.py` compiles its updates,
-many steps and all seeds in one program; `training/loop.py` logs, evaluates and saves.
+A method knows no file, environment, logger or command line. `training/offline.py` compiles the updates of methods
+that learn from data, `training/online.py` drives those that act as they learn; `training/loop.py` logs,
+evaluates and saves.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from goodpath.policies import Policy
+from goodpath.oracles import Labels, Oracle
+from goodpath.policies import GaussianPolicy, Policy
 from goodpath.spec import Spec
 from goodpath.trajectories import Dataset
 
@@ -94,6 +96,110 @@ class OfflineMethod:
     phases: Callable[[Any], tuple[Phase, ...]]
     policy: Callable[[Any], Policy]
     document: str
+
+
+class Rollout(eqx.Module):
+    """What E copies of an environment did in T steps under one policy; they begin with a fresh episode.
+
+    Attributes:
+        observations: (E, T, observation) that the policy acted on.
+        next_observations: (E, T, observation) true successors, also where an episode ended.
+        raw: (E, T, action) draws of the policy's Gaussian, see `policies.GaussianPolicy`.
+        actions: (E, T, action) what they became.
+        rewards: (E, T).
+        costs: (E, T); zero for a method that may not see them.
+        terminated: (E, T) bool, the environment ended the episode.
+        ended: (E, T) bool, the episode ended at this step, by the environment or by time.
+        returns: (E, T) return of the episode that each step belongs to; -inf where it did not end.
+        labels: (E, T) int8, what the method's oracle says of the episode; `NEITHER` where it did not end.
+        cost: () mean cost of the worst `cvar_level` share of the episodes that ended; zero for a method that may
+            not see it.
+    """
+
+    observations: Array
+    next_observations: Array
+    raw: Array
+    actions: Array
+    rewards: Array
+    costs: Array
+    terminated: Array
+    ended: Array
+    returns: Array
+    labels: Array
+    cost: Array
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the trajectories come from that an online method starts with.
+
+    Attributes:
+        expert: folder of a finished run whose policy makes them; `train` for one that has yet to be trained, by
+            PPO-Lagrangian; empty for none.
+        expert_limit: cost limit of an expert that is trained.
+        expert_options: options of PPO-Lagrangian for it.
+        expert_episodes: episodes that it makes.
+        data: HDF5 file of trajectories; empty for none.
+        labels: CSV file with their labels; empty to ask the method's oracle.
+        good_return: option that is set to the mean return of these trajectories; empty for none.
+    """
+
+    expert: str
+    expert_limit: float
+    expert_options: Mapping[str, Any]
+    expert_episodes: int
+    data: str
+    labels: str
+    good_return: str
+
+
+@dataclass(frozen=True)
+class Seeding:
+    """Trajectories that a method starts from.
+
+    Attributes:
+        dataset: the trajectories.
+        labels: (trajectories,) what the oracle says of each.
+    """
+
+    dataset: Dataset
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class OnlineMethod:
+    """A method that acts in an environment while it learns.
+
+    Attributes:
+        name: as on the command line.
+        title: one line for lists.
+        config: the dataclass of its options; it has at least those of `on_policy.Config`.
+        presets: name -> options; `default` is what is used when nothing is said.
+        init: (config, spec, key) -> state with everything that changes in training, as one pytree.
+        update: (config, cost limit, state, rollout) -> (state, metrics); pure.
+        policy: state -> policy for plain observations.
+        document: the method's own page: what `goodpath explain` prints.
+        oracle: (config, cost limit) -> who labels the episodes of each rollout; None when nobody does.
+        blind: config -> whether costs are kept from `update`.
+        seed: (config, seeding, state) -> state that starts from these trajectories; None when it cannot.
+        sources: config -> where they come from.
+    """
+
+    name: str
+    title: str
+    config: type
+    presets: Mapping[str, Any]
+    init: Callable[[Any, Spec, Array], Any]
+    update: Callable[[Any, Array, Any, Rollout], tuple[Any, Metrics]]
+    policy: Callable[[Any], GaussianPolicy]
+    document: str
+    oracle: Callable[[Any, float], Oracle] | None = None
+    blind: Callable[[Any], bool] = lambda config: False
+    seed: Callable[[Any, Seeding, Any], Any] | None = None
+    sources: Callable[[Any], Sources] | None = None
+
+
+Method = OfflineMethod | OnlineMethod
 
 
 class Shuffle:

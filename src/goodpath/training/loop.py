@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from goodpath.errors import GoodpathError
-from goodpath.methods.contract import Metrics, Phase
+from goodpath.methods.contract import Metrics
 from goodpath.policies import Policy
 from goodpath.training import checkpoint
 from goodpath.training.evaluate import Evaluation
@@ -31,10 +31,11 @@ class Interrupted(Exception):
 class Schedule:
     """How often training is interrupted for something else, in updates unless said otherwise."""
 
-    log_every: int = 100
-    """Updates between two lines of the log; they run as one compiled program."""
+    log_every: int = 0
+    """Updates between two lines of the log; they run as one compiled program. 0 is 100, and for online methods,
+    whose unit is the environment step, one rollout."""
     evaluate_every: int = 0
-    """Updates between two evaluations; 0 is a twentieth of the run."""
+    """Updates (or environment steps) between two evaluations; 0 is a twentieth of the run."""
     episodes: int = 5
     """Episodes for each seed in an evaluation during training."""
     final_episodes: int = 20
@@ -45,15 +46,25 @@ class Schedule:
     """Seconds between two checkpoints."""
 
 
-class Program(Protocol):
-    """What the loop drives."""
+class Named(Protocol):
+    """A stretch of training."""
 
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+
+
+class Program(Protocol):
+    """What the loop drives. Steps are counted in `unit`s; `stride` is the natural distance of lines in the log."""
+
+    unit: str
+    stride: int
     step: int
     total_steps: int
     seeds: tuple[int, ...]
     states: Any
 
-    def phase(self) -> tuple[Phase, int]:
+    def phase(self) -> tuple[Named, int]:
         """The current phase and the step at which it ends."""
 
     def advance(self, until: int) -> Metrics:
@@ -89,9 +100,11 @@ def train_loop(
         program.step, seconds = about["step"], about["seconds"]
     # Lines written after the checkpoint will be written again.
     os.truncate(log_path, 0 if restored is None else about["log_bytes"])
+    log_every = schedule.log_every or program.stride
     evaluate_every = schedule.evaluate_every or max(
-        schedule.log_every, program.total_steps // 20 // schedule.log_every * schedule.log_every
+        log_every, program.total_steps // 20 // log_every * log_every
     )
+    next_look = (program.step // evaluate_every + 1) * evaluate_every
     saved_at = time.monotonic()
 
     with (
@@ -109,7 +122,7 @@ def train_loop(
         while program.step < program.total_steps:
             phase, phase_end = program.phase()
             before, began = program.step, time.perf_counter()
-            grid = (program.step // schedule.log_every + 1) * schedule.log_every
+            grid = (program.step // log_every + 1) * log_every
             metrics = program.advance(min(grid, phase_end))
             elapsed = time.perf_counter() - began
             seconds += elapsed
@@ -120,12 +133,13 @@ def train_loop(
                 "step": program.step,
                 "phase": phase.name,
                 "seconds": round(seconds, 3),
-                "updates_per_second": round(rate, 3),
+                f"{program.unit}_per_second": round(rate, 3),
                 "metrics": {name: np.asarray(values).tolist() for name, values in metrics.items()},
             }
             log.write(json.dumps(line) + "\n")
             progress.update(program.step, phase.name, rate, metrics)
-            if program.step % evaluate_every == 0 or program.step == program.total_steps:
+            if program.step >= next_look or program.step == program.total_steps:
+                next_look = (program.step // evaluate_every + 1) * evaluate_every
                 result = evaluate(program.policies())
                 if result is not None:
                     progress.evaluated(result)

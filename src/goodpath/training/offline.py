@@ -58,6 +58,9 @@ class OfflineProgram:
         together: seeds that run side by side; chosen by the device when left out.
     """
 
+    unit = "updates"
+    stride = 100
+
     def __init__(
         self,
         method: OfflineMethod,
@@ -116,6 +119,11 @@ class OfflineProgram:
         )
         self.step = min(until, end)
         return jax.tree.map(np.asarray, metrics)
+
+    @property
+    def updates(self) -> int:
+        """Updates so far."""
+        return self.step
 
     def policies(self) -> Policy:
         """The current policies of all seeds, stacked along a leading axis, for observations as they are."""

@@ -1,31 +1,37 @@
-"""A run: one method, one data set, one task, several seeds, in a folder of its own.
+"""A run: one method, several seeds, a data set or a task to act in, in a folder of its own.
 
 The folder holds `config.json` (all that is needed to go on), `metrics.jsonl`, `checkpoints/`, `policies/`,
 `result.json`, and for the report `data.json` and `paths.json`.
 """
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 import goodpath
 from goodpath import envs, methods
 from goodpath.data import hdf5
+from goodpath.data.collect import Driver, PolicyDriver, collect
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError, nearest
 from goodpath.files import read_json, sha256, write_json
-from goodpath.methods.contract import OfflineMethod
+from goodpath.labels import LabelFile
+from goodpath.methods.contract import Method, OnlineMethod, Seeding, Sources
+from goodpath.oracles import GOOD, Oracle
 from goodpath.policies import Policy, TrainedPolicy, load_policy, parameters_sha256
 from goodpath.reports.statistics import summarize
 from goodpath.spec import Spec
 from goodpath.training import evaluate as evaluation
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
-from goodpath.training.results import policy_path, seed_scores, versions, write_paths
+from goodpath.training.online import OnlineProgram
+from goodpath.training.results import find_policies, policy_path, seed_scores, versions, write_paths
 from goodpath.trajectories import Dataset
 
 SCHEMA = 1
@@ -39,10 +45,12 @@ class Job:
         method: name of the method.
         preset: where the options started from.
         options: every option of the method.
-        data: path of the data file.
+        data: path of the data file; empty for a method that acts while it learns.
         data_sha256: of its bytes.
-        environment: task that evaluates the policy; empty to train without a simulator.
-        cost_limit: limit on the episode cost.
+        environment: task that evaluates the policy, and in which online methods learn; empty to train from data
+            without a simulator.
+        cost_limit: limit on the episode cost that training keeps to.
+        report_limit: limit that evaluations are held against.
         seeds: one policy is trained for each.
         schedule: how often to log, evaluate and save.
         command: what the person typed.
@@ -55,6 +63,7 @@ class Job:
     data_sha256: str
     environment: str
     cost_limit: float
+    report_limit: float
     seeds: tuple[int, ...]
     schedule: Schedule = field(default_factory=Schedule)
     command: str = ""
@@ -85,7 +94,7 @@ class Run:
         return load_policy(policy_path(self.folder, chosen))
 
 
-def make_config(method: OfflineMethod, preset: str, options: dict[str, Any]) -> Any:
+def make_config(method: Method, preset: str, options: dict[str, Any]) -> Any:
     """The method's configuration: a preset with some options changed.
 
     Raises:
@@ -106,10 +115,11 @@ def make_config(method: OfflineMethod, preset: str, options: dict[str, Any]) -> 
 
 def train(
     method: str,
-    data: str | Path | Dataset,
+    data: str | Path | Dataset | None = None,
     *,
     env: str = "",
     cost_limit: float,
+    report_limit: float | None = None,
     seeds: Sequence[int] = (0,),
     out: str | Path | None = None,
     preset: str = "default",
@@ -118,13 +128,16 @@ def train(
     quiet: bool = False,
     command: str = "",
 ) -> Run:
-    """Trains a method on a data set and evaluates the policies.
+    """Trains a method, on a data set or in an environment, and evaluates the policies.
 
     Args:
         method: name of the method, such as `trac`; `goodpath methods` lists them.
-        data: an HDF5 file in DSRL layout, or a data set, which is then saved into the run's folder.
+        data: an HDF5 file in DSRL layout, or a data set, which is then saved into the run's folder; nothing for
+            online methods.
         env: task that evaluates the policies; without one nothing is simulated and the result holds no scores.
+            Online methods learn in it.
         cost_limit: limit on the undiscounted cost of an episode.
+        report_limit: limit that evaluations are held against; the cost limit when left out.
         seeds: one policy is trained for each.
         out: folder of the run; `runs/<method>-<task>-<time>` when left out.
         preset: named options of the method.
@@ -150,26 +163,39 @@ def train(
         raise GoodpathError(
             f"{folder} already holds a run; resume it with `goodpath train --resume {folder}` or choose another --out."
         )
+    job = Job(
+        method=method,
+        preset=preset,
+        options=asdict(config),
+        data="",
+        data_sha256="",
+        environment=environment,
+        cost_limit=float(cost_limit),
+        report_limit=float(cost_limit if report_limit is None else report_limit),
+        seeds=tuple(int(seed) for seed in seeds),
+        schedule=schedule or Schedule(),
+        command=command,
+    )
+    if isinstance(chosen, OnlineMethod):
+        if data is not None:
+            raise GoodpathError(f"{method} learns by acting and takes no --data; leave it out.")
+        if not environment:
+            raise GoodpathError(f"{method} learns by acting; say in which task with --env.")
+        return _start(job, None, folder, quiet)
+    if data is None:
+        raise GoodpathError(f"{method} learns from data; give it a file with --data.")
     path = Path(data) if not isinstance(data, Dataset) else folder / "data.hdf5"
     if isinstance(data, Dataset):
         hdf5.save(data, path)
     dataset = hdf5.load(path, _spec_of(environment))
-    job = Job(
-        method,
-        preset,
-        asdict(config),
-        str(path.resolve()),
-        sha256(path),
-        environment,
-        float(cost_limit),
-        tuple(int(seed) for seed in seeds),
-        schedule or Schedule(),
-        command,
-    )
+    return _start(replace(job, data=str(path.resolve()), data_sha256=sha256(path)), dataset, folder, quiet)
+
+
+def _start(job: Job, dataset: Dataset | None, folder: Path, quiet: bool) -> Run:
     # Everything that can be wrong with the input shows before the folder exists.
-    program = _program(job, dataset)
-    write_json(folder / "config.json", {"schema": SCHEMA, **asdict(job), "steps": program.total_steps})
-    return _execute(job, program, dataset, folder, quiet)
+    with _program(job, dataset, folder) as program:
+        write_json(folder / "config.json", {"schema": SCHEMA, **asdict(job), "steps": program.total_steps})
+        return _execute(job, program, dataset, folder, quiet)
 
 
 def resume(folder: str | Path, quiet: bool = False) -> Run:
@@ -180,6 +206,9 @@ def resume(folder: str | Path, quiet: bool = False) -> Run:
     """
     folder = Path(folder)
     job = load_job(folder)
+    if not job.data:
+        with _program(job, None, folder) as program:
+            return _execute(job, program, None, folder, quiet)
     path = Path(job.data)
     if not path.is_file():
         raise GoodpathError(f"the run's data file {path} is gone; put it back to resume.")
@@ -188,7 +217,8 @@ def resume(folder: str | Path, quiet: bool = False) -> Run:
             f"{path} is not the file the run began with; put that one back, or start a new run."
         )
     dataset = hdf5.load(path, _spec_of(job.environment))
-    return _execute(job, _program(job, dataset), dataset, folder, quiet)
+    with _program(job, dataset, folder) as program:
+        return _execute(job, program, dataset, folder, quiet)
 
 
 def load_job(folder: Path) -> Job:
@@ -211,14 +241,75 @@ def load_job(folder: Path) -> Job:
         ) from None
 
 
-def _program(job: Job, dataset: Dataset) -> OfflineProgram:
-    spec = _spec_of(job.environment) or Spec(
-        dataset.environment, dataset.observation_size, dataset.action_size, int(dataset.lengths.max())
-    )
-    return OfflineProgram(methods.find(job.method), job.config(), dataset, spec, job.cost_limit, job.seeds)
+@contextmanager
+def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[OfflineProgram | OnlineProgram]:
+    method = methods.find(job.method)
+    if isinstance(method, OnlineMethod):
+        config, seeding = _seeding(job, method, folder)
+        fast: Literal["fast"] | None = "fast" if "physics" in envs.choices(job.environment) else None
+        env = envs.make(job.environment, len(job.seeds) * config.num_envs, physics=fast)
+        try:
+            yield OnlineProgram(method, config, env, job.cost_limit, job.seeds, seeding)
+        finally:
+            env.close()
+    else:
+        assert dataset is not None
+        spec = _spec_of(job.environment) or Spec(
+            dataset.environment, dataset.observation_size, dataset.action_size, int(dataset.lengths.max())
+        )
+        yield OfflineProgram(method, job.config(), dataset, spec, job.cost_limit, job.seeds)
 
 
-def _execute(job: Job, program: OfflineProgram, dataset: Dataset, folder: Path, quiet: bool) -> Run:
+def _seeding(job: Job, method: OnlineMethod, folder: Path) -> tuple[Any, Seeding | None]:
+    """The configuration, and the trajectories to start from; an expert is trained where one is asked for."""
+    config = job.config()
+    sources = None if method.sources is None else method.sources(config)
+    if sources is None or not (sources.expert or sources.data):
+        return config, None
+    if sources.expert and sources.data:
+        raise GoodpathError(f"{job.method} starts from an expert or from data, not from both; leave one out.")
+    path = Path(sources.data) if sources.data else folder / "expert.hdf5"
+    if not sources.data and not path.is_file():
+        collect(job.environment, _expert(job, sources, folder), sources.expert_episodes, path)
+    dataset = hdf5.load(path, _spec_of(job.environment))
+    outcomes = dataset.outcomes()
+    if sources.good_return:
+        config = replace(config, **{sources.good_return: float(outcomes.returns.mean())})
+    oracle: Oracle | None = None if method.oracle is None else method.oracle(config, job.cost_limit)
+    if sources.labels:
+        oracle = LabelFile(sources.labels)
+    assert oracle is not None
+    labels = oracle.updated(outcomes)(outcomes)
+    if not (labels == GOOD).any():
+        raise GoodpathError(
+            f"none of the {len(outcomes)} trajectories to start from is good: the lowest cost is "
+            f"{outcomes.costs.min():g}, the highest return {outcomes.returns.max():g}; raise --cost-limit, lower "
+            "--min-good, or start from others."
+        )
+    return config, Seeding(dataset, labels)
+
+
+def _expert(job: Job, sources: Sources, folder: Path) -> Callable[[BatchedEnv, np.random.Generator], Driver]:
+    """The driver that acts as the expert does."""
+    home = folder / "expert" if sources.expert == "train" else Path(sources.expert)
+    if sources.expert == "train" and not (home / "result.json").is_file():
+        if (home / "config.json").is_file():
+            resume(home)
+        else:
+            train(
+                "ppo-lag",
+                env=job.environment,
+                cost_limit=sources.expert_limit,
+                seeds=job.seeds[:1],
+                out=home,
+                options=dict(sources.expert_options),
+                command=f"expert of {job.command}",
+            )
+    expert = find_policies(home)[0]
+    return lambda env, rng: PolicyDriver(expert, 0.0, rng)
+
+
+def _describe_data(job: Job, dataset: Dataset, folder: Path) -> None:
     outcomes = dataset.outcomes()
     write_json(
         folder / "data.json",
@@ -232,6 +323,13 @@ def _execute(job: Job, program: OfflineProgram, dataset: Dataset, folder: Path, 
             "costs": [round(float(x), 6) for x in outcomes.costs],
         },
     )
+
+
+def _execute(
+    job: Job, program: OfflineProgram | OnlineProgram, dataset: Dataset | None, folder: Path, quiet: bool
+) -> Run:
+    if dataset is not None:
+        _describe_data(job, dataset, folder)
     schedule, number = job.schedule, len(job.seeds)
     env: BatchedEnv | None = None
     try:
@@ -241,14 +339,18 @@ def _execute(job: Job, program: OfflineProgram, dataset: Dataset, folder: Path, 
         def look(policies: Policy) -> evaluation.Evaluation | None:
             return None if env is None else evaluation.evaluate(policies, env, schedule.episodes)
 
-        seconds = train_loop(program, folder, schedule, look, job.cost_limit, quiet)
-        final = None
+        seconds = train_loop(program, folder, schedule, look, job.report_limit, quiet)
+        final = sampled = None
         if env is not None:
             final_env = envs.make(job.environment, number * schedule.final_episodes)
             try:
                 final = evaluation.evaluate(
                     program.policies(), final_env, schedule.final_episodes, draw=schedule.drawn
                 )
+                if isinstance(program, OnlineProgram):
+                    sampled = evaluation.evaluate(
+                        program.policies(), final_env, schedule.final_episodes, stochastic=True
+                    )
             finally:
                 final_env.close()
     finally:
@@ -264,7 +366,10 @@ def _execute(job: Job, program: OfflineProgram, dataset: Dataset, folder: Path, 
             "goodpath": goodpath.__version__,
         }
         TrainedPolicy(program.policy(index), program.spec, about).save(policy_path(folder, seed))
-    result = _result(job, program, final, seconds)
+    result = _result(job, program, final, sampled, seconds)
+    if isinstance(program, OnlineProgram):
+        for entry, tail in zip(result["seeds"], training_tail(folder), strict=True):
+            entry["training"] = tail
     if final is not None:
         write_paths(folder, final, job.seeds)
     write_json(folder / "result.json", result)
@@ -272,26 +377,35 @@ def _execute(job: Job, program: OfflineProgram, dataset: Dataset, folder: Path, 
 
 
 def _result(
-    job: Job, program: OfflineProgram, final: evaluation.Evaluation | None, seconds: float
+    job: Job,
+    program: OfflineProgram | OnlineProgram,
+    final: evaluation.Evaluation | None,
+    sampled: evaluation.Evaluation | None,
+    seconds: float,
 ) -> dict[str, Any]:
+    limit = job.report_limit
     seeds = []
     for index, seed in enumerate(job.seeds):
         entry: dict[str, Any] = {"seed": seed, "cost_limit": job.cost_limit}
         if final is not None:
-            entry |= seed_scores(final, index, job.cost_limit, job.environment)
+            entry |= seed_scores(final, index, limit, job.environment)
+        if sampled is not None:
+            entry["stochastic"] = seed_scores(sampled, index, limit, job.environment)
+        online = isinstance(program, OnlineProgram)
         entry |= {
-            "gradient_steps": program.step,
-            "training_environment_steps": 0,
+            "gradient_steps": program.updates,
+            "training_environment_steps": program.step if online else 0,
             "seconds": seconds,
             "throughput": program.step / max(seconds, 1e-9),
             "parameters_sha256": parameters_sha256(program.policy(index)),
-            "learned_from": program.sources[index].summary,
         }
+        if isinstance(program, OfflineProgram):
+            entry["learned_from"] = program.sources[index].summary
         seeds.append(entry)
     summary = (
         None
         if final is None
-        else summarize(final.returns.tolist(), final.costs.tolist(), job.cost_limit, job.environment)
+        else summarize(final.returns.tolist(), final.costs.tolist(), limit, job.environment)
     )
     return {
         "schema": SCHEMA,
@@ -300,13 +414,33 @@ def _result(
         "preset": job.preset,
         "environment": job.environment,
         "cost_limit": job.cost_limit,
-        "evaluation_cost_limit": job.cost_limit,
+        "evaluation_cost_limit": limit,
         "steps": program.step,
         "command": job.command,
         "seeds": seeds,
         "summary": summary,
         "versions": versions(),
     }
+
+
+def training_tail(folder: Path, share: float = 0.1) -> list[dict[str, float]]:
+    """What each seed's own episodes gave in the last tenth of training, while it explored.
+
+    Args:
+        folder: of a run of an online method.
+        share: of the lines of the log.
+
+    Returns:
+        For each seed `return` and `cost`, the means over those lines of the means of their episodes.
+    """
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    updates = [line["metrics"] for line in lines if line["kind"] == "update"]
+    last = updates[-max(1, round(share * len(updates))) :]
+    means = {name: np.mean([line[name] for line in last], axis=0) for name in ("return", "cost")}
+    return [
+        {name: float(values[index]) for name, values in means.items()}
+        for index in range(len(means["return"]))
+    ]
 
 
 def _spec_of(environment: str) -> Spec | None:

@@ -1,0 +1,169 @@
+"""Acting and learning: resumed runs are the same runs, episodes are whole, and errors are for people."""
+
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from goodpath import envs
+from goodpath.cli import main
+from goodpath.errors import GoodpathError
+from goodpath.methods import METHODS, find
+from goodpath.methods.contract import OnlineMethod
+from goodpath.policies import load_policy, parameters_sha256
+from goodpath.training import checkpoint
+from goodpath.training.online import Episodes, HostPolicies, OnlineProgram, tail_mean
+from goodpath.training.run import make_config, train
+
+ONLINE = [name for name in METHODS if isinstance(find(name), OnlineMethod)]
+SMALL = {"hidden": (8, 8), "num_envs": 10, "rollout": 200, "minibatch": 50, "steps": 1200, "passes": 2}
+SIM = {
+    "good_capacity": 400,
+    "bad_capacity": 400,
+    "start": 10,
+    "classifier_updates": 5,
+    "classifier_batch": 32,
+}
+LIMIT = 2.5
+
+
+def program(name, seeds=(0, 1), **options):
+    method = find(name)
+    chosen = SMALL | (SIM if name == "sim" else {}) | options
+    config = make_config(method, "default", chosen)
+    env = envs.make("ProbeLine-v0", len(seeds) * config.num_envs)
+    return OnlineProgram(method, config, env, LIMIT, seeds)
+
+
+def finish(trained):
+    while trained.step < trained.total_steps:
+        trained.advance(trained.step + trained.stride)
+    return [parameters_sha256(trained.policy(i)) for i in range(len(trained.seeds))]
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_seeds_determine_everything_and_a_checkpoint_continues_bit_for_bit(tmp_path, name):
+    whole = finish(program(name))
+    assert len(set(whole)) == 2
+    first = program(name)
+    first.advance(600)
+    checkpoint.save(tmp_path, first.step, first.states, {"step": first.step})
+    second = program(name)
+    second.states, about = checkpoint.restore(tmp_path, second.states)
+    second.step = about["step"]
+    assert finish(second) == whole
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_metrics_are_finite_and_one_for_each_seed(name):
+    trained = program(name)
+    metrics = trained.advance(trained.stride)
+    assert {"loss", "return", "cost", "kl"} <= set(metrics)
+    assert all(np.shape(values) == (2,) and np.isfinite(values).all() for values in metrics.values())
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_a_run_from_the_command_line(tmp_path, capsys, name):
+    out = tmp_path / "run"
+    words = [f"--{key.replace('_', '-')}={value}" for key, value in (SMALL | SIM).items() if key != "hidden"]
+    if name != "sim":
+        words = [word for word in words if word.split("=")[0][2:].replace("-", "_") not in SIM]
+    words = ["train", name, "--env", "ProbeLine-v0", "--cost-limit", "2", "--report-limit", "2.5", *words]
+    assert main([*words, "--hidden", "8", "8", "--episodes", "4", "--quiet", "--out", str(out)]) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert (result["cost_limit"], result["evaluation_cost_limit"]) == (2.0, 2.5)
+    entry = result["seeds"][0]
+    assert entry["training_environment_steps"] == 1200
+    assert entry["gradient_steps"] == 6
+    assert entry["stochastic"]["episodes"] == entry["episodes"] == 4
+    assert 0 <= entry["training"]["cost"] <= 10
+    assert load_policy(out / "policies" / "seed-0.npz").policy.log_std.shape == (1,)
+    assert (out / "report.html").is_file()
+
+
+def test_acting_in_numpy_is_acting_in_jax():
+    trained = program("ppo-lag")
+    trained.advance(400)
+    policies = trained.policies()
+    seen = np.random.default_rng(0).standard_normal((2, 10, 2)).astype(np.float32)
+    noise = np.random.default_rng(1).standard_normal((2, 10, 1)).astype(np.float32)
+    raw, actions = HostPolicies(policies).draw(seen, noise)
+    for i in range(2):
+        policy = trained.policy(i)
+        expected = policy.network(seen[i]) + np.exp(policy.log_std) * noise[i]
+        np.testing.assert_allclose(raw[i], expected, atol=1e-5)
+        np.testing.assert_allclose(actions[i], policy.action(raw[i]), atol=1e-6)
+
+
+def test_the_policy_of_scaled_observations_is_folded_into_one_of_plain_ones():
+    trained = program("ppo-lag")
+    trained.advance(600)
+    state = jax.tree.map(lambda leaf: leaf[0], trained.states)
+    seen = np.random.default_rng(0).standard_normal((5, 2)).astype(np.float32)
+    assert float(state.scaler.count) == 600
+    expected = state.actor.network(state.scaler(seen))
+    np.testing.assert_allclose(trained.policy(0).network(seen), expected, atol=1e-4)
+
+
+def test_episodes_are_cut_where_they_end_and_an_unfinished_one_is_left_out():
+    rewards = np.arange(10, dtype=np.float32).reshape(2, 5)
+    ended = np.array([[0, 1, 0, 0, 1], [0, 0, 1, 0, 0]], np.bool_)
+    terminated = np.array([[0, 1, 0, 0, 0], [0, 0, 1, 0, 0]], np.bool_)
+    blank = np.zeros((2, 5, 1), np.float32)
+    episodes = Episodes(blank, blank, blank, rewards, 2 * rewards, terminated, ended)
+    assert episodes.outcomes.returns.tolist() == [1, 9, 18]
+    assert episodes.outcomes.costs.tolist() == [2, 18, 36]
+    assert episodes.outcomes.lengths.tolist() == [2, 3, 3]
+    assert episodes.outcomes.trajectory(1).truncated
+    assert episodes.outcomes.trajectory(2).terminated
+    spread = episodes.spread(np.array([1, -1, 1], np.int8), 0)
+    assert spread.tolist() == [[1, 1, -1, -1, -1], [1, 1, 1, 0, 0]]
+
+
+def test_the_tail_mean_is_that_of_the_worst():
+    costs = np.array([1.0, 5.0, 3.0, 11.0])
+    assert tail_mean(costs, 1.0) == 5.0
+    assert tail_mean(costs, 0.5) == 8.0
+    assert tail_mean(costs, 0.01) == 11.0
+
+
+def test_bad_input_is_explained():
+    with pytest.raises(GoodpathError, match="try --rollout 100"):
+        program("ppo", rollout=130)
+    with pytest.raises(GoodpathError, match="--env"):
+        train("ppo", cost_limit=1.0)
+    with pytest.raises(GoodpathError, match="takes no --data"):
+        train("ppo", "x.hdf5", env="ProbeLine-v0", cost_limit=1.0)
+    with pytest.raises(GoodpathError, match="--data"):
+        train("bc", env="ProbeLine-v0", cost_limit=1.0)
+
+
+def test_a_method_that_may_not_see_costs_does_not():
+    """Whatever the costs are, an update that only has the oracle's word gives the same parameters."""
+
+    class Dearer:
+        def __init__(self, env):
+            self.env, self.spec, self.num_envs = env, env.spec, env.num_envs
+
+        def reset(self, seed=None):
+            return self.env.reset(seed)
+
+        def step(self, actions):
+            step = self.env.step(actions)
+            return step._replace(costs=step.costs + 100.0)
+
+    def learnt(wrap, limit):
+        method = find("sim")
+        config = make_config(method, "unknown-cost", SMALL | SIM)
+        env = wrap(envs.make("ProbeLine-v0", config.num_envs))
+        return finish(OnlineProgram(method, config, env, limit, (0,)))
+
+    # Both the cost of each of the ten steps and the limit rise: the oracle says the same of every episode.
+    assert learnt(lambda env: env, LIMIT) == learnt(Dearer, LIMIT + 1000.0)
+    assert learnt(lambda env: env, LIMIT) != learnt(lambda env: env, 0.5)
+
+
+def test_a_seeded_config_is_hashable():
+    assert hash(replace(make_config(find("sim"), "default", {}), steps=1))

@@ -1,0 +1,87 @@
+"""PPO-Lagrangian finds the known optimum and multiplier; the fused network is the three it stands for."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from goodpath import envs
+from goodpath.envs.probe import PROBES
+from goodpath.methods import find, on_policy
+from goodpath.methods.on_policy import Trio
+from goodpath.spec import Spec
+from goodpath.training.evaluate import evaluate
+from goodpath.training.online import OnlineProgram
+from goodpath.training.run import make_config
+
+SMALL = {
+    "hidden": (16, 16),
+    "num_envs": 50,
+    "rollout": 500,
+    "minibatch": 250,
+    "learning_rate": 3e-3,
+    "critic_learning_rate": 3e-3,
+    "anneal": True,
+    "initial_std": 0.3,
+    "target_kl": 0.05,
+}
+
+
+def learn(method, probe, limit, preset="default", seeds=(0, 1), **options):
+    found = find(method)
+    config = make_config(found, preset, SMALL | {"steps": 150_000} | options)
+    program = OnlineProgram(found, config, envs.make(probe, len(seeds) * config.num_envs), limit, seeds)
+    log = []
+    while program.step < program.total_steps:
+        log.append(program.advance(program.step + program.stride))
+    # Multiplier and policy circle round the optimum together; what they mean is their mean.
+    last = log[-len(log) // 3 :]
+    return program, {name: np.mean([line[name] for line in last], axis=0) for name in last[0]}
+
+
+def test_ppo_finds_the_best_return_and_does_not_mind_its_cost():
+    program, _ = learn("ppo", "ProbeContext-v0", 0.09, steps=60_000)
+    result = evaluate(program.policies(), envs.make("ProbeContext-v0", 2000), 1000)
+    np.testing.assert_allclose(result.returns.mean(axis=1), 0.0, atol=0.01)
+    np.testing.assert_allclose(result.costs.mean(axis=1), 0.25, atol=0.04)  # E[max(x, 0)]
+
+
+@pytest.mark.parametrize(("probe", "limit"), [("ProbeBandit-v0", 0.25), ("ProbeContext-v0", 0.09)])
+def test_ppo_lagrangian_finds_the_known_optimum_and_multiplier(probe, limit):
+    _, metrics = learn("ppo-lag", probe, limit, standardize="total")
+    best = PROBES[probe]
+    scale = max(1.0, abs(best.best_return(limit)))
+    np.testing.assert_allclose(metrics["cost"], limit, atol=0.1 * max(limit, 0.2))
+    np.testing.assert_allclose(metrics["return"], best.best_return(limit), atol=0.06 * scale)
+    np.testing.assert_allclose(metrics["multiplier"], best.best_multiplier(limit), atol=0.2)
+
+
+def test_the_trio_is_its_three_networks():
+    spec = Spec("x", 5, 2, 10)
+    config = make_config(find("ppo"), "default", {"hidden": (8, 8)})
+    state = on_policy.init(config, spec, jax.random.key(0))
+    trio = Trio.join(state)
+    seen = jax.random.normal(jax.random.key(1), (7, 5))
+    mean, value, cost_value = trio(seen)
+    np.testing.assert_allclose(mean, state.actor.network(seen), atol=1e-6)
+    np.testing.assert_allclose(value, state.critic(seen)[:, 0], atol=1e-6)
+    np.testing.assert_allclose(cost_value, state.cost_critic(seen)[:, 0], atol=1e-6)
+    again = trio.unflat(trio.flat()).split(state)
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(state), strict=True):
+        if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_divergence_and_log_prob_are_those_of_gaussians():
+    from scipy.stats import norm
+
+    mean, old = jnp.array([[0.3, -1.0]]), jnp.array([[0.1, 0.5]])
+    log_std, old_log_std = jnp.array([0.2, -0.4]), jnp.array([-0.1, 0.3])
+    raw = jnp.array([[0.7, 0.2]])
+    expected = norm.logpdf(np.asarray(raw), np.asarray(mean), np.exp(np.asarray(log_std))).sum()
+    np.testing.assert_allclose(on_policy.log_prob(mean, log_std, raw)[0], expected, rtol=1e-5)
+    draws = old + jnp.exp(old_log_std) * jax.random.normal(jax.random.key(0), (200_000, 2))
+    ratio = on_policy.log_prob(old, old_log_std, draws) - on_policy.log_prob(mean, log_std, draws)
+    found = on_policy.divergence(mean, log_std, old, old_log_std)[0]
+    np.testing.assert_allclose(found, jnp.mean(ratio), rtol=0.02)
+    assert float(on_policy.divergence(old, old_log_std, old, old_log_std)[0]) == pytest.approx(0.0, abs=1e-6)
