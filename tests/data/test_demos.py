@@ -114,6 +114,12 @@ def test_stopping_after_a_game_keeps_it(games):
     assert len(record(MAZE, [int(games.cells[0])] * 2, iter(keys), print)) == 1
     assert record(MAZE, [int(games.cells[0])] * 2, iter(keys[:-1]), print) == []
 
+    def interrupted():
+        yield from [*keys, "enter", "w"]
+        raise KeyboardInterrupt
+
+    assert len(record(MAZE, [int(games.cells[0])] * 2, interrupted(), print)) == 1
+
 
 def test_the_tray_as_text():
     state = MAZE.start(0)

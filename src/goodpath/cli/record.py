@@ -1,7 +1,6 @@
 """`goodpath record`: play the marble maze by keyboard and save the games as demonstrations."""
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -54,7 +53,7 @@ def main(arguments: list[str]) -> int:
             f"{options.out} holds all {done} games already; name another file or list of starts."
         )
     with keyboard() as keys:
-        played = record(maze, cells, _until_interrupted(keys), _show)
+        played = record(maze, cells, keys, _show)
     if not played:
         raise GoodpathError("no game was finished, so nothing was saved.")
     games = play(maze, [cell for cell, _ in played], [actions for _, actions in played])
@@ -69,11 +68,3 @@ def main(arguments: list[str]) -> int:
 def _show(text: str) -> None:
     if sys.stdout.isatty():
         print(f"\x1b[H\x1b[J{text}", flush=True)
-
-
-def _until_interrupted(keys: Iterator[str]) -> Iterator[str]:
-    """The keys; Ctrl-C ends them, so that finished games are saved."""
-    try:
-        yield from keys
-    except KeyboardInterrupt:
-        return

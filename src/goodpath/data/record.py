@@ -41,7 +41,7 @@ def record(
     Args:
         maze: the setting.
         cells: where the games begin, one after another.
-        keys: names of the pressed keys, see `KEYS`; the session ends where they do.
+        keys: names of the pressed keys, see `KEYS`; the session ends where they do, or with Ctrl-C.
         show: draws what it is given.
     """
     step = jax.jit(maze.step)
@@ -49,7 +49,10 @@ def record(
     for number, cell in enumerate(cells):
         title = f"game {number + 1} of {len(cells)}"
         while True:
-            actions, command = _game(maze, cell, keys, show, title, step)
+            try:
+                actions, command = _game(maze, cell, keys, show, title, step)
+            except KeyboardInterrupt:  # what was finished before is worth keeping
+                return games
             if command != "u":
                 break
         if command == "x":
