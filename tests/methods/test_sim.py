@@ -129,8 +129,7 @@ def test_the_best_own_episodes_are_those_a_spread_above_the_mean():
 @pytest.mark.parametrize(
     "options",
     [
-        {"sets": "good"},
-        {"own": "best", "loss": "least-squares", "reward": "logit"},
+        {"sets": "good", "own": "best", "loss": "least-squares", "reward": "logit"},
         {"own": "all", "adversarial": True, "cost": "none", "environment_reward": False, "cvar_level": 0.5},
     ],
 )
