@@ -121,18 +121,18 @@ class MovingReturnThreshold(Oracle):
         max_bad: return that the bad threshold never exceeds.
         lower_good: lets a weak agent's best episodes pass as good while none reaches `min_good`.
         least_spread: lower bound on s, in units of return.
-        above: how many s above the mean is good.
         good: lowest return that is good now; `min_good` when left out.
         bad: lowest return that is not bad now; none is bad when left out.
+        above: how many s above the mean is good.
     """
 
     min_good: float
     max_bad: float
     lower_good: bool = False
     least_spread: float = 1.0
-    above: float = 2.0
     good: float = math.nan
     bad: float = -math.inf
+    above: float = 2.0
 
     def __post_init__(self) -> None:
         _check_order(self.max_bad, self.min_good)
