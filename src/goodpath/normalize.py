@@ -1,7 +1,7 @@
 """Observation normalisation that leaves no trace: learnt from the data, folded into the policy's first layer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import equinox as eqx
@@ -43,15 +43,10 @@ class Normalizer:
         """A policy for plain observations that acts as `policy` does on normalised ones."""
         if self.matrix is None:
             return policy
-        network = policy.network
-        weight, bias = network.weights[0], network.biases[0]
+        weight, bias = policy.network.weights[0], policy.network.biases[0]
         matrix = jnp.asarray(self.matrix, jnp.float32)
-        folded = matrix @ weight
-        shifted = bias - jnp.asarray(self.mean @ self.matrix, jnp.float32) @ weight
-        first = replace(
-            network, weights=(folded, *network.weights[1:]), biases=(shifted, *network.biases[1:])
-        )
-        return eqx.tree_at(lambda tree: tree.network, policy, first)
+        shift = jnp.asarray(self.mean @ self.matrix, jnp.float32) @ weight
+        return _with_first_layer(policy, matrix @ weight, bias - shift)
 
 
 def normalizer(kind: Kind, observations: Floats) -> Normalizer:
@@ -117,12 +112,12 @@ class Scaler(eqx.Module):
 
     def fold(self, policy: AnyPolicy) -> AnyPolicy:
         """A policy for plain observations that acts as `policy` does on scaled ones."""
-        network = policy.network
-        weight = network.weights[0] / self._deviation[:, None]
-        weights = (weight, *network.weights[1:])
-        biases = (network.biases[0] - self.mean @ weight, *network.biases[1:])
-        folded = eqx.tree_at(lambda net: (net.weights, net.biases), network, (weights, biases))
-        return eqx.tree_at(lambda tree: tree.network, policy, folded)
+        weight = policy.network.weights[0] / self._deviation[:, None]
+        return _with_first_layer(policy, weight, policy.network.biases[0] - self.mean @ weight)
+
+
+def _with_first_layer(policy: AnyPolicy, weight: Array, bias: Array) -> AnyPolicy:
+    return eqx.tree_at(lambda p: (p.network.weights[0], p.network.biases[0]), policy, (weight, bias))
 
 
 def _blocks(rows: int, size: int = 65_536) -> Iterator[slice]:

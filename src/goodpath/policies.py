@@ -97,6 +97,12 @@ class SquashedGaussianPolicy(eqx.Module):
         return jnp.sum(gaussian - volume, axis=-1)
 
 
+def gaussian_log_prob(mean: Array, log_std: Array, raw: Array) -> Array:
+    """(...,) log-density of (..., action) draws of independent Gaussians."""
+    standard = (raw - mean) * jnp.exp(-log_std)
+    return -jnp.sum(0.5 * standard**2 + log_std + 0.5 * np.log(2 * np.pi), axis=-1)
+
+
 class GaussianPolicy(eqx.Module):
     """A Gaussian with a standard deviation of its own for each action component, the same in every state.
 
@@ -122,11 +128,6 @@ class GaussianPolicy(eqx.Module):
         """Actions (..., action) of (..., action) raw draws."""
         return _stretch(jnp.tanh(raw) if self.squash else jnp.clip(raw, -1.0, 1.0), self)
 
-    def raw_log_prob(self, observations: Array, raw: Array) -> Array:
-        """Log-density (...,) of (..., action) raw draws."""
-        standard = (raw - self.network(observations)) * jnp.exp(-self.log_std)
-        return -jnp.sum(0.5 * standard**2 + self.log_std + 0.5 * np.log(2 * np.pi), axis=-1)
-
     def __call__(self, observations: Array, key: Array | None = None) -> Array:
         """See `Policy`."""
         mean = self.network(observations)
@@ -141,7 +142,8 @@ class GaussianPolicy(eqx.Module):
             unit = jnp.clip(unit, -1 + _EDGE, 1 - _EDGE)
             volume = volume + jnp.log1p(-(unit**2))
             unit = jnp.arctanh(unit)
-        return self.raw_log_prob(observations, unit) - jnp.sum(jnp.broadcast_to(volume, unit.shape), axis=-1)
+        density = gaussian_log_prob(self.network(observations), self.log_std, unit)
+        return density - jnp.sum(jnp.broadcast_to(volume, unit.shape), axis=-1)
 
 
 def _stretch(unit: Array, policy: Policy) -> Array:

@@ -14,7 +14,7 @@ from goodpath.methods import METHODS, find
 from goodpath.methods.contract import OnlineMethod
 from goodpath.policies import load_policy, parameters_sha256
 from goodpath.training import checkpoint
-from goodpath.training.online import Episodes, HostPolicies, OnlineProgram, tail_mean
+from goodpath.training.online import Episodes, HostPolicies, OnlineProgram
 from goodpath.training.run import make_config, train
 
 ONLINE = [name for name in METHODS if isinstance(find(name), OnlineMethod)]
@@ -122,11 +122,18 @@ def test_episodes_are_cut_where_they_end_and_an_unfinished_one_is_left_out():
     assert spread.tolist() == [[1, 1, -1, -1, -1], [1, 1, 1, 0, 0]]
 
 
-def test_the_tail_mean_is_that_of_the_worst():
-    costs = np.array([1.0, 5.0, 3.0, 11.0])
-    assert tail_mean(costs, 1.0) == 5.0
-    assert tail_mean(costs, 0.5) == 8.0
-    assert tail_mean(costs, 0.01) == 11.0
+@pytest.mark.parametrize(("share", "expected"), [(1.0, 5.0), (0.5, 8.0), (0.01, 11.0)])
+def test_the_limited_cost_is_that_of_the_worst_episodes(monkeypatch, share, expected):
+    trained = program("ppo-lag", seeds=(0,), num_envs=4, rollout=40, minibatch=40, cvar_level=share)
+    costs = iter(range(10))
+
+    def step(actions, sound=trained.env.step):
+        first = next(costs) == 0
+        return sound(actions)._replace(costs=np.array([1.0, 5.0, 3.0, 11.0]) * first)
+
+    monkeypatch.setattr(trained.env, "step", step)
+    rollout, _ = trained._roll()
+    assert float(rollout.cost[0]) == expected
 
 
 def test_bad_input_is_explained():

@@ -9,6 +9,7 @@ from goodpath import envs
 from goodpath.envs.probe import PROBES
 from goodpath.methods import find, on_policy
 from goodpath.methods.on_policy import Trio
+from goodpath.policies import gaussian_log_prob
 from goodpath.spec import Spec
 from goodpath.training.evaluate import evaluate
 from goodpath.training.online import OnlineProgram
@@ -60,7 +61,7 @@ def test_the_trio_is_its_three_networks():
     spec = Spec("x", 5, 2, 10)
     config = make_config(find("ppo"), "default", {"hidden": (8, 8)})
     state = on_policy.init(config, spec, jax.random.key(0))
-    trio = Trio.join(state)
+    trio = Trio.join(state.actor, state.critic, state.cost_critic)
     seen = jax.random.normal(jax.random.key(1), (7, 5))
     mean, value, cost_value = trio(seen)
     np.testing.assert_allclose(mean, state.actor.network(seen), atol=1e-6)
@@ -79,9 +80,9 @@ def test_divergence_and_log_prob_are_those_of_gaussians():
     log_std, old_log_std = jnp.array([0.2, -0.4]), jnp.array([-0.1, 0.3])
     raw = jnp.array([[0.7, 0.2]])
     expected = norm.logpdf(np.asarray(raw), np.asarray(mean), np.exp(np.asarray(log_std))).sum()
-    np.testing.assert_allclose(on_policy.log_prob(mean, log_std, raw)[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(gaussian_log_prob(mean, log_std, raw)[0], expected, rtol=1e-5)
     draws = old + jnp.exp(old_log_std) * jax.random.normal(jax.random.key(0), (200_000, 2))
-    ratio = on_policy.log_prob(old, old_log_std, draws) - on_policy.log_prob(mean, log_std, draws)
+    ratio = gaussian_log_prob(old, old_log_std, draws) - gaussian_log_prob(mean, log_std, draws)
     found = on_policy.divergence(mean, log_std, old, old_log_std)[0]
     np.testing.assert_allclose(found, jnp.mean(ratio), rtol=0.02)
     assert float(on_policy.divergence(old, old_log_std, old, old_log_std)[0]) == pytest.approx(0.0, abs=1e-6)

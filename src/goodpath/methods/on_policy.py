@@ -18,7 +18,7 @@ from jax import Array
 from goodpath.methods.contract import Metrics, Rollout
 from goodpath.networks import ACTIVATIONS, MLP, Activation, mlp
 from goodpath.normalize import Scaler
-from goodpath.policies import GaussianPolicy
+from goodpath.policies import GaussianPolicy, gaussian_log_prob
 from goodpath.returns import advantages
 from goodpath.spec import Spec
 
@@ -114,10 +114,9 @@ def init(config: Config, spec: Spec, key: Array, dual: Any = None, extra: Any = 
         network(keys[0], actions, 0.01), log_std, spec.action_low, spec.action_high, config.squash
     )
     critics = network(keys[1], 1, 1.0), network(keys[2], 1, 1.0)
-    blank = State(actor, *critics, None, Scaler.empty(size), dual, extra, keys[3], jnp.zeros((), jnp.int32))
-    return eqx.tree_at(
-        lambda s: s.optimizer, blank, _ADAM.init(Trio.join(blank).flat()), is_leaf=lambda x: x is None
-    )
+    optimizer = _ADAM.init(Trio.join(actor, *critics).flat())
+    step = jnp.zeros((), jnp.int32)
+    return State(actor, *critics, optimizer, Scaler.empty(size), dual, extra, keys[3], step)
 
 
 def policy(state: State) -> GaussianPolicy:
@@ -153,11 +152,12 @@ def rows(config: Config, state: State, rollout: Rollout, rewards: Array | None =
     cost_advantage, cost_target = estimate(
         state.cost_critic, rollout.costs, config.cost_discount, config.cost_trace
     )
+    mean = state.actor.network(seen)
     table = {
         "observations": seen,
         "raw": rollout.raw,
-        "log_prob": state.actor.raw_log_prob(seen, rollout.raw),
-        "mean": state.actor.network(seen),
+        "log_prob": gaussian_log_prob(mean, state.actor.log_std, rollout.raw),
+        "mean": mean,
         "advantage": advantage,
         "cost_advantage": cost_advantage,
         "target": target,
@@ -169,12 +169,6 @@ def rows(config: Config, state: State, rollout: Rollout, rewards: Array | None =
 def standardized(values: Array) -> Array:
     """Values with mean zero and standard deviation one."""
     return (values - jnp.mean(values)) / (jnp.std(values) + 1e-8)
-
-
-def log_prob(mean: Array, log_std: Array, raw: Array) -> Array:
-    """(N,) log-density of (N, action) raw draws."""
-    standard = (raw - mean) * jnp.exp(-log_std)
-    return -jnp.sum(0.5 * standard**2 + log_std + 0.5 * math.log(2 * math.pi), axis=-1)
 
 
 def divergence(mean: Array, log_std: Array, old_mean: Array, old_log_std: Array) -> Array:
@@ -211,9 +205,9 @@ class Trio(eqx.Module):
     activation: Activation = eqx.field(static=True)
 
     @classmethod
-    def join(cls, state: State) -> "Trio":
-        """The three networks of a state."""
-        networks = (state.actor.network, state.critic, state.cost_critic)
+    def join(cls, actor: GaussianPolicy, critic: MLP, cost_critic: MLP) -> "Trio":
+        """The three as one."""
+        networks = (actor.network, critic, cost_critic)
 
         def stack(leaves: Sequence[Array]) -> Array:
             width = leaves[0].shape[-1]
@@ -223,7 +217,7 @@ class Trio(eqx.Module):
 
         weights = tuple(stack(layer) for layer in zip(*(net.weights for net in networks), strict=True))
         biases = tuple(stack(layer) for layer in zip(*(net.biases for net in networks), strict=True))
-        return cls(weights, biases, state.actor.log_std, state.actor.network.activation)
+        return cls(weights, biases, actor.log_std, actor.network.activation)
 
     def split(self, state: State) -> State:
         """The state with these three networks."""
@@ -261,14 +255,7 @@ class Trio(eqx.Module):
         return Trio(tuple(leaves[:layers]), tuple(leaves[layers:]), flat[0, start:], self.activation)
 
 
-def fit(
-    config: Config,
-    state: State,
-    table: Rows,
-    actor_loss: ActorLoss | None,
-    passes: int | None = None,
-    target_kl: float | None = None,
-) -> tuple[State, Metrics]:
+def fit(config: Config, state: State, table: Rows, actor_loss: ActorLoss) -> tuple[State, Metrics]:
     """Passes of Adam over shuffled minibatches, actor and critics together.
 
     The critics minimise half the mean squared distance to their targets. After each pass the mean KL divergence
@@ -277,29 +264,23 @@ def fit(
     in arithmetic.
 
     Args:
-        config: passes, minibatch, learning rates, annealing.
+        config: passes, minibatch, learning rates, annealing, `target_kl`.
         state: where to start; `state.key` is used and replaced.
         table: what `rows` gave, and columns of the method's own; each (N, ...) float.
-        actor_loss: None leaves the actor alone, and all passes are made.
-        passes: instead of the option.
-        target_kl: instead of the option.
+        actor_loss: what the actor minimises.
 
     Returns:
         The state with `actor`, critics, `optimizer` and `key` replaced, and metrics over all rows.
     """
-    limit = config.target_kl if target_kl is None else target_kl
-    most = config.passes if passes is None else passes
     count = table["raw"].shape[0]
     size = min(config.minibatch, count)
     blocks = count // size
     widths = {name: column[0].size for name, column in table.items() if name != "observations"}
     packed = jnp.concatenate([table[name].reshape(count, -1) for name in widths], axis=1)
-    trio = Trio.join(state)
+    trio = Trio.join(state.actor, state.critic, state.cost_critic)
     rates = jnp.array([config.learning_rate, config.critic_learning_rate, config.critic_learning_rate])
     if config.anneal:
         rates = rates * (1 - state.step / total_updates(config))
-    if actor_loss is None:
-        rates = rates.at[0].set(0.0)
     key, shuffle_key = jax.random.split(state.key)
 
     def columns(indices: Array) -> Rows:
@@ -312,7 +293,7 @@ def fit(
 
     def losses(networks: Trio, batch: Rows) -> tuple[Array, Array, Array]:
         mean, value, cost_value = networks(batch["observations"])
-        actor = jnp.zeros(()) if actor_loss is None else actor_loss(mean, networks.log_std, batch)
+        actor = actor_loss(mean, networks.log_std, batch)
         error = 0.5 * jnp.mean((value - batch["target"]) ** 2)
         return actor, error, 0.5 * jnp.mean((cost_value - batch["cost_target"]) ** 2)
 
@@ -335,7 +316,7 @@ def fit(
         return index + 1, flat, moments, jnp.mean(kl)
 
     done, flat, moments, kl = jax.lax.while_loop(
-        lambda carry: (carry[0] < most) & ~(carry[3] > limit),
+        lambda carry: (carry[0] < config.passes) & ~(carry[3] > config.target_kl),
         one_pass,
         (jnp.zeros((), jnp.int32), trio.flat(), state.optimizer, jnp.zeros(())),
     )

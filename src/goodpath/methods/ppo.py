@@ -16,6 +16,7 @@ from jax import Array
 from goodpath.methods import on_policy
 from goodpath.methods.contract import Metrics, OnlineMethod, Rollout
 from goodpath.methods.on_policy import ActorLoss, Rows, State
+from goodpath.policies import gaussian_log_prob
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def clipped_loss(config: Config) -> ActorLoss:
     """The loss above, of the column `objective` as advantage."""
 
     def loss(mean: Array, log_std: Array, batch: Rows) -> Array:
-        ratio = jnp.exp(on_policy.log_prob(mean, log_std, batch["raw"]) - batch["log_prob"])
+        ratio = jnp.exp(gaussian_log_prob(mean, log_std, batch["raw"]) - batch["log_prob"])
         advantage = batch["objective"]
         held = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
         gain = jnp.mean(jnp.minimum(ratio * advantage, held * advantage))

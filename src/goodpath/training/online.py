@@ -17,6 +17,7 @@ from goodpath.errors import GoodpathError
 from goodpath.methods.contract import Metrics, OnlineMethod, Rollout, Seeding
 from goodpath.oracles import NEITHER
 from goodpath.policies import GaussianPolicy
+from goodpath.reports.statistics import cvar
 from goodpath.spec import Spec
 from goodpath.trajectories import Outcomes, Trajectory
 
@@ -37,15 +38,11 @@ def _init(init: Any, config: Any, spec: Spec, keys: Array) -> Any:
     return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), states)
 
 
-@partial(jax.jit, static_argnames=("update", "config", "together"), donate_argnames=("states",))
+@partial(jax.jit, static_argnames=("update", "config"), donate_argnames=("states",))
 def _update(
-    update: Any, config: Any, together: bool, cost_limit: Array, states: Any, rollouts: Rollout
+    update: Any, config: Any, cost_limit: Array, states: Any, rollouts: Rollout
 ) -> tuple[Any, Metrics]:
-    def one_seed(pair: tuple[Any, Rollout]) -> tuple[Any, Metrics]:
-        return update(config, cost_limit, *pair)
-
-    pairs = (states, rollouts)
-    return jax.vmap(one_seed)(pairs) if together else jax.lax.map(one_seed, pairs)
+    return jax.vmap(partial(update, config, cost_limit))(states, rollouts)
 
 
 class HostPolicies:
@@ -131,12 +128,10 @@ class OnlineProgram:
         while self.step < min(until, self.total_steps):
             rollouts, scores = self._roll()
             limit = jnp.asarray(self.cost_limit, jnp.float32)
-            self.states, metrics = _update(
-                self.method.update, self.config, True, limit, self.states, rollouts
-            )
-            metrics = metrics | scores
+            self.states, learnt = _update(self.method.update, self.config, limit, self.states, rollouts)
+            metrics = jax.tree.map(np.asarray, learnt) | scores
             self.step += self.stride
-        return jax.tree.map(np.asarray, metrics)
+        return metrics
 
     @property
     def updates(self) -> int:
@@ -151,8 +146,8 @@ class OnlineProgram:
         """The current policy of one seed."""
         return jax.tree.map(lambda leaf: leaf[index], self.policies())
 
-    def _roll(self) -> tuple[Rollout, Metrics]:
-        """Acts for one rollout with every seed."""
+    def _roll(self) -> tuple[Rollout, dict[str, NDArray[np.float64]]]:
+        """Acts for one rollout with every seed; gives it and (seeds,) scores of its episodes."""
         number, copies, steps = len(self.seeds), self.config.num_envs, self.horizon
         policies = HostPolicies(self.policies())
         streams = [np.random.SeedSequence([seed, self.step]) for seed in self.seeds]
@@ -195,7 +190,7 @@ class OnlineProgram:
                 )
             scores["return"][index] = outcomes.returns.mean()
             scores["cost"][index] = outcomes.costs.mean()
-            tails[index] = tail_mean(outcomes.costs, self.config.cvar_level)
+            tails[index] = cvar(outcomes.costs, 1 - self.config.cvar_level)
             scores["episodes"][index] = len(outcomes)
             scores["length"][index] = outcomes.lengths.mean()
             returns[index] = episodes.spread(outcomes.returns.astype(np.float32), -np.inf)
@@ -206,14 +201,7 @@ class OnlineProgram:
         if self.method.blind(self.config):
             costs, tails = np.zeros_like(costs), np.zeros_like(tails)
         arrays = (seen, following, raw, acted, rewards, costs, terminated, ended, returns, labels, tails)
-        rollouts = Rollout(*(jnp.asarray(array) for array in arrays))
-        return rollouts, {name: jnp.asarray(values) for name, values in scores.items()}
-
-
-def tail_mean(costs: NDArray[np.float64], level: float) -> float:
-    """Conditional value at risk: the mean of the worst `level` share of the costs, at least of one."""
-    worst = np.sort(costs)[-max(1, round(level * len(costs))) :]
-    return float(worst.mean())
+        return Rollout(*(jnp.asarray(array) for array in arrays)), scores
 
 
 def horizon(config: Any, spec: Spec) -> int:
