@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from goodpath.envs.checks import seeds_of
 from goodpath.envs.vector import Step
 from goodpath.errors import GoodpathError
 from goodpath.spec import Spec
@@ -131,11 +132,7 @@ class ProbeEnv:
     def reset(self, seed: int | Sequence[int] | None = None) -> NDArray[np.float64]:
         """See `BatchedEnv`."""
         if seed is not None:
-            seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
-            if len(seeds) != self.num_envs:
-                raise GoodpathError(
-                    f"{len(seeds)} seeds were given for {self.num_envs} environments; give one each."
-                )
+            seeds = seeds_of(seed, self.num_envs)
             self._keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
         self._keys, draws = _split(self._keys)
         self._states = self._reset(draws)

@@ -49,6 +49,7 @@ from goodpath.methods import on_policy, ppo_lag
 from goodpath.methods.contract import Metrics, OnlineMethod, Rollout, Seeding, Sources
 from goodpath.methods.on_policy import State
 from goodpath.networks import MLP, mlp
+from goodpath.normalize import Scaler
 from goodpath.oracles import (
     BAD,
     GOOD,
@@ -266,20 +267,15 @@ def sides(config: Config, memory: Memory, own: Array) -> dict[str, tuple[Array, 
 def classify(config: Config, state: State, rollout: Rollout) -> tuple[Memory, Metrics]:
     """The labelled episodes stored, and the classifier trained on them."""
     memory: Memory = state.extra
-    steps = jnp.concatenate([rollout.observations, rollout.actions], axis=-1)
-    steps, labels = steps.reshape(-1, steps.shape[-1]), rollout.labels.reshape(-1)
+    steps, labels = _steps(rollout), rollout.labels.reshape(-1)
     good, bad = memory.good.push(steps, labels == GOOD), memory.bad.push(steps, labels == BAD)
     memory = eqx.tree_at(lambda m: (m.good, m.bad), memory, (good, bad))
     eligible = jnp.cumsum(_eligible(config, rollout))
     use = sides(config, memory, eligible[-1])
-    size = rollout.observations.shape[-1]
-
-    def logits(classifier: MLP, rows: Array) -> Array:
-        return classifier(jnp.concatenate([state.scaler(rows[:, :size]), rows[:, size:]], axis=1))[:, 0]
 
     def loss(classifier: MLP, batches: dict[str, Array]) -> Array:
         return sum(
-            there * classifier_loss(config, logits(classifier, batches[name]), counts)
+            there * classifier_loss(config, _logits(state.scaler, classifier, batches[name]), counts)
             for name, (there, counts) in use.items()
         ) + jnp.zeros(())
 
@@ -308,6 +304,18 @@ def classify(config: Config, state: State, rollout: Rollout) -> tuple[Memory, Me
     return after, metrics
 
 
+def _steps(rollout: Rollout) -> Array:
+    """(N, observation + action) what the rings hold of a rollout."""
+    steps = jnp.concatenate([rollout.observations, rollout.actions], axis=-1)
+    return steps.reshape(-1, steps.shape[-1])
+
+
+def _logits(scaler: Scaler, classifier: MLP, steps: Array) -> Array:
+    """(N,) how good (N, observation + action) steps look."""
+    size = scaler.mean.shape[0]
+    return classifier(jnp.concatenate([scaler(steps[:, :size]), steps[:, size:]], axis=1))[:, 0]
+
+
 def _eligible(config: Config, rollout: Rollout) -> Array:
     """(N,) int32, 1 for own steps that the classifier may learn from."""
     if config.own != "best":
@@ -324,12 +332,12 @@ def update(config: Config, cost_limit: Array, state: State, rollout: Rollout) ->
     """One update from a rollout."""
     memory, metrics = classify(config, state, rollout)
     state = eqx.tree_at(lambda s: s.extra, state, memory)
-    seen = jnp.concatenate([state.scaler(rollout.observations), rollout.actions], axis=-1)
-    logits = memory.classifier(seen)[..., 0]
+    logits = _logits(state.scaler, memory.classifier, _steps(rollout)).reshape(rollout.rewards.shape)
     needed = [ring.size for name, ring in (("bad", memory.good), ("good", memory.bad)) if config.sets != name]
     ready = jnp.all(jnp.stack(needed) >= config.start).astype(jnp.float32)
     pay = logits if config.reward == "logit" else jax.nn.sigmoid(logits)
-    rewards = ready * config.weight * pay
+    paid = ready * config.weight * pay
+    rewards = paid
     if config.environment_reward:
         clip = math.inf if config.reward_clip is None else config.reward_clip
         rewards = rewards + jnp.clip(rollout.rewards, -clip, clip)
@@ -342,7 +350,7 @@ def update(config: Config, cost_limit: Array, state: State, rollout: Rollout) ->
         cost_limit = rollout.cost  # never broken, never slack: the multiplier stays
     after, learning = ppo_lag.update(config, cost_limit, state, rollout, rewards)
     return after, metrics | learning | {
-        "classifier_reward": jnp.mean(ready * config.weight * pay),
+        "classifier_reward": jnp.mean(paid),
         "ready": ready,
     }
 

@@ -1,6 +1,7 @@
 """What a run leaves behind, and what is said of it: policies, scores, versions."""
 
 import importlib.metadata
+import json
 import platform
 import sys
 from collections.abc import Sequence
@@ -113,6 +114,25 @@ def seed_scores(result: evaluation.Evaluation, index: int, cost_limit: float, ta
         "episode_returns": [float(x) for x in returns],
         "episode_costs": [float(x) for x in costs],
     }
+
+
+def training_tail(folder: Path) -> list[dict[str, float]]:
+    """What each seed's own episodes gave in the last tenth of training, while it explored.
+
+    Args:
+        folder: of a run of an online method.
+
+    Returns:
+        For each seed `return` and `cost`, the means over those lines of the log of the means of their episodes.
+    """
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    updates = [line["metrics"] for line in lines if line["kind"] == "update"]
+    last = updates[-max(1, round(0.1 * len(updates))) :]
+    means = {name: np.mean([line[name] for line in last], axis=0) for name in ("return", "cost")}
+    return [
+        {name: float(values[index]) for name, values in means.items()}
+        for index in range(len(means["return"]))
+    ]
 
 
 def write_paths(folder: Path, result: evaluation.Evaluation, seeds: Sequence[int]) -> None:

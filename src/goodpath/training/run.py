@@ -4,7 +4,6 @@ The folder holds `config.json` (all that is needed to go on), `metrics.jsonl`, `
 `result.json`, and for the report `data.json` and `paths.json`.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from goodpath.errors import GoodpathError, nearest
 from goodpath.files import read_json, sha256, write_json
 from goodpath.labels import LabelFile
 from goodpath.methods.contract import Method, OnlineMethod, Seeding, Sources
-from goodpath.oracles import GOOD, Oracle
+from goodpath.oracles import GOOD
 from goodpath.policies import Policy, TrainedPolicy, load_policy, parameters_sha256
 from goodpath.reports.statistics import summarize
 from goodpath.spec import Spec
@@ -31,7 +30,14 @@ from goodpath.training import evaluate as evaluation
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
 from goodpath.training.online import OnlineProgram
-from goodpath.training.results import find_policies, policy_path, seed_scores, versions, write_paths
+from goodpath.training.results import (
+    find_policies,
+    policy_path,
+    seed_scores,
+    training_tail,
+    versions,
+    write_paths,
+)
 from goodpath.trajectories import Dataset
 
 SCHEMA = 1
@@ -206,9 +212,12 @@ def resume(folder: str | Path, quiet: bool = False) -> Run:
     """
     folder = Path(folder)
     job = load_job(folder)
-    if not job.data:
-        with _program(job, None, folder) as program:
-            return _execute(job, program, None, folder, quiet)
+    dataset = _data_of(job) if job.data else None
+    with _program(job, dataset, folder) as program:
+        return _execute(job, program, dataset, folder, quiet)
+
+
+def _data_of(job: Job) -> Dataset:
     path = Path(job.data)
     if not path.is_file():
         raise GoodpathError(f"the run's data file {path} is gone; put it back to resume.")
@@ -216,9 +225,7 @@ def resume(folder: str | Path, quiet: bool = False) -> Run:
         raise GoodpathError(
             f"{path} is not the file the run began with; put that one back, or start a new run."
         )
-    dataset = hdf5.load(path, _spec_of(job.environment))
-    with _program(job, dataset, folder) as program:
-        return _execute(job, program, dataset, folder, quiet)
+    return hdf5.load(path, _spec_of(job.environment))
 
 
 def load_job(folder: Path) -> Job:
@@ -275,10 +282,8 @@ def _seeding(job: Job, method: OnlineMethod, folder: Path) -> tuple[Any, Seeding
     outcomes = dataset.outcomes()
     if sources.good_return:
         config = replace(config, **{sources.good_return: float(outcomes.returns.mean())})
-    oracle: Oracle | None = None if method.oracle is None else method.oracle(config, job.cost_limit)
-    if sources.labels:
-        oracle = LabelFile(sources.labels)
-    assert oracle is not None
+    assert method.oracle is not None
+    oracle = LabelFile(sources.labels) if sources.labels else method.oracle(config, job.cost_limit)
     labels = oracle.updated(outcomes)(outcomes)
     if not (labels == GOOD).any():
         raise GoodpathError(
@@ -366,10 +371,8 @@ def _execute(
             "goodpath": goodpath.__version__,
         }
         TrainedPolicy(program.policy(index), program.spec, about).save(policy_path(folder, seed))
-    result = _result(job, program, final, sampled, seconds)
-    if isinstance(program, OnlineProgram):
-        for entry, tail in zip(result["seeds"], training_tail(folder), strict=True):
-            entry["training"] = tail
+    tails = training_tail(folder) if isinstance(program, OnlineProgram) else None
+    result = _result(job, program, final, sampled, tails, seconds)
     if final is not None:
         write_paths(folder, final, job.seeds)
     write_json(folder / "result.json", result)
@@ -381,6 +384,7 @@ def _result(
     program: OfflineProgram | OnlineProgram,
     final: evaluation.Evaluation | None,
     sampled: evaluation.Evaluation | None,
+    tails: list[dict[str, float]] | None,
     seconds: float,
 ) -> dict[str, Any]:
     limit = job.report_limit
@@ -391,14 +395,15 @@ def _result(
             entry |= seed_scores(final, index, limit, job.environment)
         if sampled is not None:
             entry["stochastic"] = seed_scores(sampled, index, limit, job.environment)
-        online = isinstance(program, OnlineProgram)
         entry |= {
             "gradient_steps": program.updates,
-            "training_environment_steps": program.step if online else 0,
+            "training_environment_steps": program.step if isinstance(program, OnlineProgram) else 0,
             "seconds": seconds,
             "throughput": program.step / max(seconds, 1e-9),
             "parameters_sha256": parameters_sha256(program.policy(index)),
         }
+        if tails is not None:
+            entry["training"] = tails[index]
         if isinstance(program, OfflineProgram):
             entry["learned_from"] = program.sources[index].summary
         seeds.append(entry)
@@ -421,26 +426,6 @@ def _result(
         "summary": summary,
         "versions": versions(),
     }
-
-
-def training_tail(folder: Path, share: float = 0.1) -> list[dict[str, float]]:
-    """What each seed's own episodes gave in the last tenth of training, while it explored.
-
-    Args:
-        folder: of a run of an online method.
-        share: of the lines of the log.
-
-    Returns:
-        For each seed `return` and `cost`, the means over those lines of the means of their episodes.
-    """
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    updates = [line["metrics"] for line in lines if line["kind"] == "update"]
-    last = updates[-max(1, round(share * len(updates))) :]
-    means = {name: np.mean([line[name] for line in last], axis=0) for name in ("return", "cost")}
-    return [
-        {name: float(values[index]) for name, values in means.items()}
-        for index in range(len(means["return"]))
-    ]
 
 
 def _spec_of(environment: str) -> Spec | None:
