@@ -176,6 +176,8 @@ def main() -> None:
     for name in ("threads", "peer_envs", "trial_steps", "peer_epochs", "epochs"):
         if min(values if isinstance(values := getattr(args, name), list) else [values]) < 1:
             sys.exit(f"--{name.replace('_', '-')} has to be at least 1.")
+    if args.epochs < 2:
+        sys.exit("--epochs has to be at least 2: goodpath compiles in the first.")
     if any(STEPS_PER_EPOCH % number for number in args.peer_envs):
         sys.exit(f"--peer-envs is {args.peer_envs}, but each has to divide {STEPS_PER_EPOCH}.")
 

@@ -194,3 +194,22 @@ def test_bad_input_is_explained():
     with pytest.raises(GoodpathError, match="module:function"):
         oracle(config, 1.0)
     assert find("sim") is SIM
+
+
+def test_an_episode_that_did_not_end_does_not_spoil_the_choice_of_the_best():
+    config = make_config(SIM, "release", {})
+    names = (
+        "observations",
+        "next_observations",
+        "raw",
+        "actions",
+        "rewards",
+        "costs",
+        "terminated",
+        "labels",
+    )
+    returns = jnp.array([[0.0, -jnp.inf], [0.0, 0.0], [0.0, 0.0], [8.0, 8.0]])
+    ended = jnp.array([[True, False], [False, True], [False, True], [False, True]])
+    blank = dict.fromkeys(names, jnp.zeros((4, 2)))
+    rollout = Rollout(**blank, ended=ended, returns=returns, cost=jnp.zeros(()))
+    assert _eligible(config, rollout).reshape(4, 2).tolist() == [[0, 0], [0, 0], [0, 0], [1, 1]]

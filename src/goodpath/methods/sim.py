@@ -27,9 +27,11 @@ have one trained in the run's folder), whose good episodes fill the buffer and w
 any data set (`good_data`), labelled by the oracle or by people (`labels`).
 
 Presets: `default` starts from itself and keeps cost and reward of the task; it is what we recommend. `release` follows
-the authors' code (its bad rule looks at return only, its bonus is a hundredth of the sigmoid), `logs` the code of the
-time of their published curves as far as it can be known (no own steps), `paper` the paper: logit alone, without the
-task's reward and without multiplier. `unknown-cost` is the default with `cost="learnt"`.
+the authors' code: its bad rule looks at return only, its bonus is a hundredth of the sigmoid. Three things differ: one
+pair of thresholds labels a rollout; the multiplier is projected and follows the episodes' cost, instead of the
+softplus of a parameter that follows the cost critic; an expert's last policy is taken, not its best one. `logs` is
+the code of the time of their published curves as far as it can be known (no own steps), `paper` the paper: logit
+alone, without the task's reward and without multiplier. `unknown-cost` is the default with `cost="learnt"`.
 """
 
 import math
@@ -321,9 +323,8 @@ def _eligible(config: Config, rollout: Rollout) -> Array:
     if config.own != "best":
         return jnp.ones(rollout.rewards.size, jnp.int32)
     # One episode counts once, at its last step.
-    returns, weight = rollout.returns, rollout.ended / jnp.sum(rollout.ended)
-    mean = jnp.sum(weight * returns)
-    spread = jnp.sqrt(jnp.sum(weight * (returns - mean) ** 2))
+    returns, last = rollout.returns, rollout.ended
+    mean, spread = jnp.mean(returns, where=last), jnp.std(returns, where=last)
     # Without a strict sign, a rollout of equal returns would leave nothing.
     return (returns >= mean + spread).reshape(-1).astype(jnp.int32)
 
