@@ -255,7 +255,7 @@ class Trio(eqx.Module):
         return Trio(tuple(leaves[:layers]), tuple(leaves[layers:]), flat[0, start:], self.activation)
 
 
-def fit(config: Config, state: State, table: Rows, actor_loss: ActorLoss) -> tuple[State, Metrics]:
+def fit(config: Config, state: State, table: Rows, actor_loss: ActorLoss | None) -> tuple[State, Metrics]:
     """Passes of Adam over shuffled minibatches, actor and critics together.
 
     The critics minimise half the mean squared distance to their targets. After each pass the mean KL divergence
@@ -267,7 +267,7 @@ def fit(config: Config, state: State, table: Rows, actor_loss: ActorLoss) -> tup
         config: passes, minibatch, learning rates, annealing, `target_kl`.
         state: where to start; `state.key` is used and replaced.
         table: what `rows` gave, and columns of the method's own; each (N, ...) float.
-        actor_loss: what the actor minimises.
+        actor_loss: what the actor minimises; None leaves it as it is, and the critics learn for all passes.
 
     Returns:
         The state with `actor`, critics, `optimizer` and `key` replaced, and metrics over all rows.
@@ -293,7 +293,7 @@ def fit(config: Config, state: State, table: Rows, actor_loss: ActorLoss) -> tup
 
     def losses(networks: Trio, batch: Rows) -> tuple[Array, Array, Array]:
         mean, value, cost_value = networks(batch["observations"])
-        actor = actor_loss(mean, networks.log_std, batch)
+        actor = jnp.zeros(()) if actor_loss is None else actor_loss(mean, networks.log_std, batch)
         error = 0.5 * jnp.mean((value - batch["target"]) ** 2)
         return actor, error, 0.5 * jnp.mean((cost_value - batch["cost_target"]) ** 2)
 
@@ -311,6 +311,8 @@ def fit(config: Config, state: State, table: Rows, actor_loss: ActorLoss) -> tup
         index, flat, moments, _ = carry
         order = jax.random.permutation(jax.random.fold_in(shuffle_key, index), count)
         (flat, moments), _ = jax.lax.scan(step, (flat, moments), order[: blocks * size].reshape(blocks, size))
+        if actor_loss is None:
+            return index + 1, flat, moments, jnp.zeros(())
         now = trio.unflat(flat)
         kl = divergence(now(table["observations"])[0], now.log_std, table["mean"], state.actor.log_std)
         return index + 1, flat, moments, jnp.mean(kl)
