@@ -26,8 +26,13 @@ all rows and without approximations, the KL is at most d, E[r A_c] at most max(-
 kept, E[r A] no less than before. Where the limit is broken even the best step may have to give up reward.
 
 Units: the limit is on the undiscounted cost J of an episode. By the performance difference lemma E[r A_c] times the
-mean length T of an episode is the change of J, hence c = (J - cost limit) / T. Advantages are centred but not scaled,
-so m is what one unit of the limit is worth in return.
+mean length T of an episode is the change of J, hence c = (J - cost limit + margin) / T. Advantages are centred but not
+scaled, so m is what one unit of the limit is worth in return.
+
+The margin is not in the paper. A step chosen on a rollout does better on that rollout than it will do on the next, and
+advantages see little of costs far ahead, so the cost would settle above the limit. The margin starts at zero and grows
+by `margin_rate` times J - cost limit after each update, never below zero, and not while the step is already
+all for the cost. Preset `plain` does without it.
 
 Where we differ from the paper: its limit is on discounted costs, ours on plain sums; discount and trace enter
 through the advantages only, which see less of costs far ahead. Instead of a bound on the worst case of the surrogate
@@ -43,6 +48,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.scipy.sparse.linalg import cg
@@ -51,6 +57,7 @@ from goodpath.methods import on_policy
 from goodpath.methods.contract import Metrics, OnlineMethod, Rollout
 from goodpath.methods.on_policy import Rows, State
 from goodpath.policies import GaussianPolicy, gaussian_log_prob
+from goodpath.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class Config(on_policy.Config):
     """Of conjugate gradient, at most."""
     damping: float = 0.1
     """Added to the diagonal of the Fisher matrix."""
+    margin_rate: float = 0.1
+    """Share of the episodes' violation of the limit by which the margin grows in an update."""
     fisher_stride: int = 5
     """The Fisher matrix is that of every so many-th step of the rollout."""
     backtracks: int = 15
@@ -93,7 +102,7 @@ class Solution(NamedTuple):
 
 def solve(q: Array, r: Array, s: Array, violation: Array, radius: float) -> Solution:
     """The solution above for () q, r, s and c = `violation`, d = `radius`; either gradient may be zero."""
-    tiny = jnp.finfo(jnp.float32).tiny
+    tiny = float(np.finfo(np.float32).tiny)
     q, s = jnp.maximum(q, tiny), jnp.maximum(s, tiny)
     longest = jnp.sqrt(2 * radius / q)
     free = violation + longest * r <= 0
@@ -160,8 +169,12 @@ def improve(config: Config, actor: GaussianPolicy, table: Rows, violation: Array
     def measured(parameters: Array) -> tuple[Array, Array, Array]:
         return surrogates(unravel(parameters), table, actor.log_std)
 
+    def damped(vector: Array) -> Array:
+        return product(vector) + config.damping * vector
+
     def inverse(slope: Array) -> Array:
-        return cg(lambda x: product(x) + config.damping * x, slope, maxiter=config.iterations)[0]
+        result: Array = cg(damped, slope, maxiter=config.iterations)[0]  # type: ignore[no-untyped-call]
+        return result
 
     slopes = jax.jacrev(lambda parameters: jnp.stack(measured(parameters)[:2]))(start)
     natural = jax.vmap(inverse)(slopes)
@@ -198,25 +211,32 @@ def improve(config: Config, actor: GaussianPolicy, table: Rows, violation: Array
     }
 
 
+def init(config: Config, spec: Spec, key: Array) -> State:
+    """A fresh state; its `dual` is the margin."""
+    return on_policy.init(config, spec, key, dual=jnp.zeros(()))
+
+
 def update(config: Config, cost_limit: Array, state: State, rollout: Rollout) -> tuple[State, Metrics]:
     """One update from a rollout."""
     table = on_policy.rows(config, state, rollout)
     length = rollout.ended.size / jnp.sum(rollout.ended)
-    violation = (rollout.cost - cost_limit) / length
+    excess = rollout.cost - cost_limit
     centred = {name: table[name] - jnp.mean(table[name]) for name in ("advantage", "cost_advantage")}
-    moved, metrics = improve(config, state.actor, table | centred, violation)
+    moved, metrics = improve(config, state.actor, table | centred, (excess + state.dual) / length)
     after, fitted = on_policy.fit(config, state, table, None)
+    growth = jnp.where(metrics["recovering"] > 0, jnp.minimum(excess, 0.0), excess)
+    margin = jnp.maximum(state.dual + config.margin_rate * growth, 0.0)
     actor = ravel_pytree(state.actor)[1](moved)
-    after = eqx.tree_at(lambda s: s.actor, after, actor)
-    return on_policy.finish(config, after, rollout), fitted | metrics
+    after = eqx.tree_at(lambda s: (s.actor, s.dual), after, (actor, margin))
+    return on_policy.finish(config, after, rollout), fitted | metrics | {"margin": margin}
 
 
 CPO = OnlineMethod(
     name="cpo",
     title="Constrained policy optimisation",
     config=Config,
-    presets={"default": Config()},
-    init=on_policy.init,
+    presets={"default": Config(), "plain": Config(margin_rate=0.0)},
+    init=init,
     update=update,
     policy=on_policy.policy,
     document=__doc__ or "",
