@@ -29,7 +29,7 @@ Units: the limit is on the undiscounted cost J of an episode. By the performance
 mean length T of an episode is the change of J, hence c = (J - cost limit + margin) / T. Advantages are centred but not
 scaled, so m is what one unit of the limit is worth in return.
 
-The margin is not in the paper. A step chosen on a rollout does better on that rollout than it will do on the next, and
+The margin is not in the paper. A step does better on the rollout that it was chosen on than on the next, and
 advantages see little of costs far ahead, so the cost would settle above the limit. The margin starts at zero and grows
 by `margin_rate` times J - cost limit after each update, never below zero, and not while the step is already
 all for the cost. Preset `plain` does without it.
