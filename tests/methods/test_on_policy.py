@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from probes import learn
 
 from goodpath import envs
 from goodpath.envs.probe import PROBES
@@ -12,33 +13,7 @@ from goodpath.methods.on_policy import Trio
 from goodpath.policies import gaussian_log_prob
 from goodpath.spec import Spec
 from goodpath.training.evaluate import evaluate
-from goodpath.training.online import OnlineProgram
 from goodpath.training.run import make_config
-
-SMALL = {
-    "hidden": (16, 16),
-    "num_envs": 50,
-    "rollout": 500,
-    "minibatch": 250,
-    "learning_rate": 3e-3,
-    "critic_learning_rate": 3e-3,
-    "anneal": True,
-    "initial_std": 0.3,
-    "target_kl": 0.05,
-}
-
-
-def learn(method, probe, limit, preset="default", seeds=(0, 1), **options):
-    found = find(method)
-    config = make_config(found, preset, SMALL | {"steps": 150_000} | options)
-    program = OnlineProgram(found, config, envs.make(probe, len(seeds) * config.num_envs), limit, seeds)
-    log = []
-    while program.step < program.total_steps:
-        log.append(program.advance(program.step + program.stride))
-    # Multiplier and policy circle round the optimum together; what they mean is their mean.
-    last = log[-len(log) // 3 :]
-    return program, {name: np.mean([line[name] for line in last], axis=0) for name in last[0]}
-
 
 def test_ppo_finds_the_best_return_and_does_not_mind_its_cost():
     program, _ = learn("ppo", "ProbeContext-v0", 0.09, steps=60_000)
