@@ -3,6 +3,7 @@
 import numpy as np
 
 from goodpath import envs
+from goodpath.envs.probe import PROBES
 from goodpath.methods import find
 from goodpath.training.online import OnlineProgram
 from goodpath.training.run import make_config
@@ -30,3 +31,12 @@ def learn(method, probe, limit, preset="default", seeds=(0, 1), **options):
     # Multiplier and policy circle round the optimum together; what they mean is their mean.
     last = log[-len(log) // 3 :]
     return program, {name: np.mean([line[name] for line in last], axis=0) for name in last[0]}
+
+
+def check(probe, limit, metrics, multiplier):
+    """Cost, return and multiplier are the best ones."""
+    best = PROBES[probe]
+    scale = max(1.0, abs(best.best_return(limit)))
+    np.testing.assert_allclose(metrics["cost"], limit, atol=0.1 * max(limit, 0.2))
+    np.testing.assert_allclose(metrics["return"], best.best_return(limit), atol=0.06 * scale)
+    np.testing.assert_allclose(multiplier, best.best_multiplier(limit), atol=0.2)

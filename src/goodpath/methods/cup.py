@@ -41,11 +41,11 @@ class Config(ppo.Config):
     """Passes over the rollout in the first stage, at most."""
     projection_passes: int = 5
     """Passes in the second, at most."""
-    projection_target_kl: float = 0.02
+    projection_target_kl: float = 0.04
     """The second ends after the pass that moved the policy further than this from where it began."""
-    multiplier_learning_rate: float = 0.035
+    multiplier_learning_rate: float = 0.0001
     """Of Adam, for the multiplier."""
-    initial_multiplier: float = 0.001
+    initial_multiplier: float = 0.0
     """At the start."""
     max_multiplier: float = 100.0
     """Bound on it."""
