@@ -14,6 +14,7 @@ from goodpath.spec import Spec
 from goodpath.training.evaluate import evaluate
 from goodpath.training.run import make_config
 
+
 def test_ppo_finds_the_best_return_and_does_not_mind_its_cost():
     program, _ = learn("ppo", "ProbeContext-v0", 0.09, steps=60_000)
     result = evaluate(program.policies(), envs.make("ProbeContext-v0", 2000), 1000)

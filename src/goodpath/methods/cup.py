@@ -10,13 +10,15 @@ where gamma and lambda are discount and trace of costs: the factor comes from th
 policy in terms of generalised advantages. After each rollout m follows the mean cost of its episodes by projected
 gradient ascent.
 
-Where we differ: costs are divided by the deviation of the advantage of rewards, as stage one does with rewards, so
-that a task whose rewards are scaled needs the same multiplier. The projection ends by a KL budget of its own, from
-pi_half, and has moments of Adam of its own, as the two stages pull in opposite directions. Both critics learn in
-both stages. The price follows the plain sums of costs over episodes that the limit is about.
+Where we differ: costs are divided by the deviation of the advantage of rewards, as stage one divides rewards, so that
+a task with rewards on another scale needs no other step of the policy. The projection has moments of Adam of its own,
+as the two stages pull in opposite directions, and ends by a KL budget of its own, measured from pi_half. That budget
+has to be larger than the first stage's `target_kl`: with no more, the projection can take back what the first stage
+did but never lower the cost, whatever the multiplier. Both critics learn in both stages. The multiplier follows the
+plain sums of costs over episodes that the limit is about.
 
-The multiplier is no price in units of return, unlike in FOCOPS: it is the price times the length of the first
-stage's step (about 1 / temperature of FOCOPS), divided by the scale.
+The multiplier is no price in units of return, unlike that of FOCOPS. Where the first stage makes pi_half of
+pi_old exp(b A / deviation(A)), it settles at b / scale of the price: about a sixth or less with the default options.
 """
 
 from dataclasses import dataclass, replace
@@ -43,7 +45,7 @@ class Config(ppo.Config):
     """Passes in the second, at most."""
     projection_target_kl: float = 0.04
     """The second ends after the pass that moved the policy further than this from where it began."""
-    multiplier_learning_rate: float = 0.0001
+    multiplier_learning_rate: float = 0.0008
     """Of Adam, for the multiplier."""
     initial_multiplier: float = 0.0
     """At the start."""
