@@ -14,7 +14,8 @@ Where we differ: costs are divided by the deviation of the advantage of rewards,
 a task with rewards on another scale needs no other step of the policy. The projection has moments of Adam of its own,
 as the two stages pull in opposite directions, and ends by a KL budget of its own, measured from pi_half. That budget
 has to be larger than the first stage's `target_kl`: with no more, the projection can take back what the first stage
-did but never lower the cost, whatever the multiplier. Both critics learn in both stages. The multiplier follows the
+did but never lower the cost, whatever the multiplier. For the same reason it has more passes: steps of Adam have a
+length of their own, however steep the loss. Both critics learn in both stages. The multiplier follows the
 plain sums of costs over episodes that the limit is about.
 
 The multiplier is no price in units of return, unlike that of FOCOPS. Where the first stage makes pi_half of
@@ -41,7 +42,7 @@ class Config(ppo.Config):
 
     passes: int = 5
     """Passes over the rollout in the first stage, at most."""
-    projection_passes: int = 5
+    projection_passes: int = 10
     """Passes in the second, at most."""
     projection_target_kl: float = 0.04
     """The second ends after the pass that moved the policy further than this from where it began."""
