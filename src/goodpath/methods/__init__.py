@@ -13,6 +13,8 @@ METHODS: dict[str, tuple[str, str]] = {
     "bc": ("goodpath.methods.bc:BC", "behaviour cloning of all data"),
     "bc-safe": ("goodpath.methods.bc:BC_SAFE", "behaviour cloning of the trajectories within the cost limit"),
     "cpo": ("goodpath.methods.cpo:CPO", "constrained policy optimisation (arXiv 1705.10528)"),
+    "cup": ("goodpath.methods.cup:CUP", "improve, then project back to the limit (arXiv 2209.07089)"),
+    "focops": ("goodpath.methods.focops:FOCOPS", "first order steps in policy space (arXiv 2002.06506)"),
     "ppo": ("goodpath.methods.ppo:PPO", "proximal policy optimisation, blind to cost (arXiv 1707.06347)"),
     "ppo-lag": ("goodpath.methods.ppo_lag:PPO_LAG", "PPO-Lagrangian with a gradient or PID multiplier"),
     "sim": ("goodpath.methods.sim:SIM", "imitate good episodes and avoid bad ones (arXiv 2312.10385)"),
