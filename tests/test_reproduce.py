@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +12,13 @@ import pytest
 from goodpath.cli import main
 from goodpath.errors import GoodpathError
 from goodpath.files import read_json
-from goodpath.reproduce import grid, sim
+from goodpath.reproduce import sim
 from goodpath.reproduce.grid import Plan, Variant
 from goodpath.reproduce.page import smoothed
 from goodpath.reproduce.run import reproduce
 from goodpath.reproduce.table import choose, markdown
 from goodpath.training import loop
+from goodpath.training.online import OnlineProgram
 
 TASK = "ProbeLine-v0"
 OPTIONS = {
@@ -105,7 +107,7 @@ def test_the_page_is_one_file_with_both_curves(made):
 
 def test_nothing_is_trained_twice(made, monkeypatch):
     asked, first = made
-    monkeypatch.setattr(loop, "train_loop", None)
+    monkeypatch.setattr(OnlineProgram, "advance", None)
     before = {file: file.stat().st_mtime_ns for file in asked.out.glob(f"{TASK}/**/*")}
     again = reproduce(asked, quiet=True)
     assert again.table == first.table
@@ -115,18 +117,16 @@ def test_nothing_is_trained_twice(made, monkeypatch):
 def test_an_interrupted_grid_goes_on_and_ends_the_same(made, tmp_path, monkeypatch):
     asked, _ = made
     mine = replace(asked, out=tmp_path)
-    advance = grid.resume.__globals__["OnlineProgram"].advance
+    advance = OnlineProgram.advance
 
     def stop_halfway(program, until):
         metrics = advance(program, until)
         if program.method.name == "sim" and program.step == 1200:
-            import signal
-
             signal.raise_signal(signal.SIGINT)
         return metrics
 
     with monkeypatch.context() as patch:
-        patch.setattr("goodpath.training.online.OnlineProgram.advance", stop_halfway)
+        patch.setattr(OnlineProgram, "advance", stop_halfway)
         with pytest.raises(loop.Interrupted):
             reproduce(mine, quiet=True)
     rows = read_json(tmp_path / "table.json")["sections"][0]["rows"]
@@ -173,7 +173,7 @@ def test_a_run_that_fails_is_noted_and_the_others_go_on(tmp_path):
 def test_a_variant_starts_from_the_policy_of_another(tmp_path):
     variants = {
         "expert": replace(sim.VARIANTS["expert"], limits=("strict",)),
-        "bc": replace(sim.VARIANTS["bc"], options={"steps": 20}),
+        "bc": replace(sim.VARIANTS["bc"], options={"steps": 20, "hidden": (8,)}),
         "sim-dynamic": sim.VARIANTS["sim-dynamic"],
     }
     asked = plan(
@@ -260,7 +260,10 @@ def test_the_command_lists_what_it_can(capsys):
     [
         (["smi"], "Did you mean 'sim'?"),
         (["sim", "--methods", "ppo-leg"], "Did you mean 'ppo-lag'?"),
-        (["sim", "--methods", "sim", "--tasks", "SafetyPointGaol1-v0"], "Did you mean 'SafetyPointGoal1-v0'?"),
+        (
+            ["sim", "--methods", "sim", "--tasks", "SafetyPointGaol1-v0"],
+            "Did you mean 'SafetyPointGoal1-v0'?",
+        ),
         (["sim", "--methods", "sim", "--preset", "papr"], "preset 'papr'"),
         (["sim", "--methods", "sim", "sim"], "each of them once"),
     ],

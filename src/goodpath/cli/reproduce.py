@@ -72,11 +72,11 @@ def _sim(arguments: list[str]) -> int:
     from goodpath.reproduce.run import reproduce
     from goodpath.training.loop import Interrupted
 
-    methods = [*chosen.methods, *(sim.UNKNOWN_COST if chosen.unknown_cost else ())]
+    more = [name for name in sim.UNKNOWN_COST if chosen.unknown_cost and name not in chosen.methods]
     plan = Plan(
         study=sim.STUDY,
         tasks=chosen.tasks,
-        methods=tuple(dict.fromkeys(methods)),
+        methods=(*chosen.methods, *more),
         seeds=chosen.seeds,
         steps=chosen.steps,
         limits=sim.limits(chosen.cost_limit, chosen.report_limit, chosen.unknown_cost_limit),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # name -> (module:attribute, what it is)
 METHODS: dict[str, tuple[str, str]] = {
     "bc": ("goodpath.methods.bc:BC", "behaviour cloning of all data"),
+    "bc-gb": ("goodpath.methods.bc_good_bad:BC_GB", "behaviour cloning of the good, away from the bad"),
     "bc-safe": ("goodpath.methods.bc:BC_SAFE", "behaviour cloning of the trajectories within the cost limit"),
     "ppo": ("goodpath.methods.ppo:PPO", "proximal policy optimisation, blind to cost (arXiv 1707.06347)"),
     "ppo-lag": ("goodpath.methods.ppo_lag:PPO_LAG", "PPO-Lagrangian with a gradient or PID multiplier"),
