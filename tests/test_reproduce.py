@@ -159,7 +159,7 @@ def test_another_job_in_the_folder_is_refused(made, changes, message):
 
 
 def test_a_run_that_fails_is_noted_and_the_others_go_on(tmp_path):
-    broken = Variant("Broken", "ppo-lag", {"learning_rate": math.nan})
+    broken = Variant("Broken", "ppo-lag", {"learning_rate": 1e30})
     study = replace(sim.STUDY, variants={**sim.STUDY.variants, "broken": broken})
     asked = plan(tmp_path, study=study, methods=("broken", "ppo"), steps=400, limits=sim.limits(2.5, 3, 6))
     done = reproduce(asked, quiet=True)
@@ -176,22 +176,20 @@ def test_a_variant_starts_from_the_policy_of_another(tmp_path):
         "bc": replace(sim.VARIANTS["bc"], options={"steps": 20, "hidden": (8,)}),
         "sim-dynamic": sim.VARIANTS["sim-dynamic"],
     }
-    asked = plan(
-        tmp_path,
-        study=replace(sim.STUDY, variants=variants),
-        methods=("bc", "sim-dynamic"),
-        steps=400,
-        limits=sim.limits(10.0, 10.0, 10.0),
-    )
+    study = replace(sim.STUDY, variants=variants)
+    asked = plan(tmp_path, study=study, methods=("bc",), steps=400, limits=sim.limits(10.0, 10.0, 10.0))
     done = reproduce(asked, quiet=True)
     home = tmp_path / TASK
     assert not done.failures
     assert read_json(home / "expert" / "config.json")["seeds"] == [0]
     assert read_json(home / "bc" / "config.json")["data"] == str(home / "data-expert.hdf5")
-    assert read_json(home / "sim-dynamic" / "config.json")["options"]["expert"] == str(home / "expert")
-    cloned, imitating = done.table["sections"][0]["rows"]
-    assert cloned["training"] is None
-    assert cloned["deterministic"]["episodes"] == imitating["stochastic"]["episodes"] == 8
+    [row] = done.table["sections"][0]["rows"]
+    assert row["training"] is None
+    assert row["deterministic"]["episodes"] == 8
+    [imitating] = replace(asked, methods=("sim-dynamic",)).cells()
+    assert imitating.config.expert == str(home / "expert")
+    assert imitating.start is not None
+    assert imitating.start.folder == home / "expert"
 
 
 def test_rows_are_held_against_the_limits_they_name(tmp_path):
