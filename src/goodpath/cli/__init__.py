@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "run seeded episodes of trained policies",
     "report": "write one self-contained HTML page about one or more runs",
     "demo": "collect, train BC, BC-Safe and TraC, and report: the whole path in minutes",
+    "reproduce": "train what a paper compares, and table it beside the paper's figures",
     "envs": "list the environments; verify the simulator against recordings",
     "bench": "measure the environments against bare physics",
     "methods": "list the methods",

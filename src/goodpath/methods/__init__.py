@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # name -> (module:attribute, what it is)
 METHODS: dict[str, tuple[str, str]] = {
     "bc": ("goodpath.methods.bc:BC", "behaviour cloning of all data"),
+    "bc-gb": ("goodpath.methods.bc_good_bad:BC_GB", "behaviour cloning of the good, away from the bad"),
     "bc-safe": ("goodpath.methods.bc:BC_SAFE", "behaviour cloning of the trajectories within the cost limit"),
     "cpo": ("goodpath.methods.cpo:CPO", "constrained policy optimisation (arXiv 1705.10528)"),
     "cup": ("goodpath.methods.cup:CUP", "improve, then project back to the limit (arXiv 2209.07089)"),

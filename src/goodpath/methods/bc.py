@@ -28,11 +28,9 @@ from goodpath.trajectories import Dataset
 
 
 @dataclass(frozen=True)
-class Config:
-    """Options of behaviour cloning."""
+class Cloning:
+    """Options of whatever clones."""
 
-    subset: Literal["all", "safe"] = "all"
-    """Which trajectories are cloned: all, or those at or under the cost limit."""
     steps: int = 20_000
     """Updates."""
     batch_size: int = 512
@@ -47,6 +45,14 @@ class Config:
     """Squared error of a tanh output, or the density of a squashed Gaussian."""
     normalize: Literal["none", "scale", "whiten"] = "whiten"
     """What is done to observations before the network: nothing, unit variances, or unit covariance."""
+
+
+@dataclass(frozen=True)
+class Config(Cloning):
+    """Options of behaviour cloning."""
+
+    subset: Literal["all", "safe"] = "all"
+    """Which trajectories are cloned: all, or those at or under the cost limit."""
 
 
 class State(eqx.Module):
@@ -96,14 +102,15 @@ def make_policy(
     return SquashedGaussianPolicy(network, spec.action_low, spec.action_high)
 
 
-def init(config: Config, spec: Spec, key: Array) -> State:
+def init(config: Cloning, spec: Spec, key: Array) -> State:
     """A fresh state."""
     policy_key, key = jax.random.split(key)
     policy = make_policy(config.policy, config.hidden, config.dropout, spec, policy_key)
-    return State(policy, _optimizer(config).init(policy), key, jnp.zeros((), jnp.int32))
+    return State(policy, adam(config).init(policy), key, jnp.zeros((), jnp.int32))
 
 
-def _optimizer(config: Config) -> optax.GradientTransformation:
+def adam(config: Cloning) -> optax.GradientTransformation:
+    """Adam, whose learning rate falls to zero over the run."""
     return optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
 
 
@@ -122,7 +129,7 @@ def update(config: Config, state: State, data: Data, batch: dict[str, Array]) ->
         batch["mask"],
         jax.random.fold_in(state.key, state.step),
     )
-    changes, optimizer = _optimizer(config).update(gradient, state.optimizer)
+    changes, optimizer = adam(config).update(gradient, state.optimizer)
     policy = optax.apply_updates(state.policy, changes)
     return State(policy, optimizer, state.key, state.step + 1), {"loss": loss}
 

@@ -1,6 +1,7 @@
 """The charts of a report, on given axes: the cost-return cloud, the episodes, the learning curves."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -87,29 +88,59 @@ def draw_episodes(axes: "Axes", runs: Sequence[Run], looks: dict[str, Style]) ->
     _limit(axes, limit, "x")
 
 
+@dataclass(frozen=True)
+class Line:
+    """A learning curve.
+
+    Attributes:
+        label: written at its end.
+        look: its colour and marker.
+        steps: (points,).
+        middle: (points,).
+        low: (points,) lower edge of the band around it.
+        high: (points,) upper edge.
+    """
+
+    label: str
+    look: Style
+    steps: Doubles
+    middle: Doubles
+    low: Doubles
+    high: Doubles
+
+
 def draw_curve(axes: "Axes", runs: Sequence[Run], looks: dict[str, Style], quantity: Quantity) -> None:
-    """Mean over seeds against steps of training, with the range of the seeds as a band."""
+    """Mean over seeds of the evaluations against steps of training, with the range of the seeds as a band."""
+    lines = []
+    for run in runs:
+        if run.curves is not None:
+            values = run.curves.returns if quantity == "returns" else run.curves.costs
+            shape = values.mean(axis=1), values.min(axis=1), values.max(axis=1)
+            lines.append(Line(run.label, looks[run.label], run.curves.steps, *shape))
+    draw_lines(axes, lines, quantity, runs[0].limit)
+
+
+def draw_lines(axes: "Axes", lines: Sequence[Line], quantity: Quantity, limit: float) -> None:
+    """Learning curves of returns, or of costs with their limit, each named at its end."""
     from matplotlib.ticker import MaxNLocator
 
     ends: list[tuple[float, str, str]] = []
-    last = max(float(run.curves.steps[-1]) for run in runs if run.curves)
-    for run in runs:
-        if run.curves is None:
-            continue
-        look, steps = looks[run.label], run.curves.steps
-        values = run.curves.returns if quantity == "returns" else run.curves.costs
-        mean = values.mean(axis=1)
-        axes.fill_between(steps, values.min(1), values.max(1), color=look.colour, alpha=0.16, lw=0)
-        axes.plot(steps, mean, color=look.colour, lw=1.8, marker=look.marker if len(mean) == 1 else None)
-        ends.append((float(mean[-1]), run.label, look.colour))
+    last = max(float(line.steps[-1]) for line in lines)
+    for line in lines:
+        colour, marker = line.look.colour, line.look.marker
+        axes.fill_between(line.steps, line.low, line.high, color=colour, alpha=0.16, lw=0)
+        axes.plot(
+            line.steps, line.middle, color=colour, lw=1.8, marker=marker if len(line.steps) == 1 else None
+        )
+        ends.append((float(line.middle[-1]), line.label, colour))
     axes.set_xlim(0, last * 1.02 or 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     axes.set_xlabel("Steps of training", loc="right")
     if quantity == "costs":
-        axes.set_ylim(0, max(axes.get_ylim()[1], runs[0].limit * 1.4) or 1.0)
-        _limit(axes, runs[0].limit, "y")
-        ends.append((runs[0].limit, f"limit {runs[0].limit:g}", SAFE))
+        axes.set_ylim(0, max(axes.get_ylim()[1], limit * 1.4) or 1.0)
+        _limit(axes, limit, "y")
+        ends.append((limit, f"limit {limit:g}", SAFE))
     _title(axes, "Mean return" if quantity == "returns" else "Mean cost")
     _name_ends(axes, ends)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from goodpath.errors import GoodpathError
 from goodpath.reports.arenas import draw_arena, panels, words
-from goodpath.reports.charts import Quantity, draw_cloud, draw_curve, draw_episodes
+from goodpath.reports.charts import Line, Quantity, draw_cloud, draw_curve, draw_episodes, draw_lines
 from goodpath.reports.runs import Run, load
 from goodpath.reports.theme import Style, axes_at, drawing, png, styles, svg
 
@@ -30,7 +30,7 @@ def episodes(runs: Sequence[Run], looks: dict[str, Style]) -> str:
     """The cost of every evaluation episode, a row of dots a seed, with each method's mean and CVaR."""
     lines = [len(run.seeds) for run in runs]
     height = sum(lines) * 15 + len(runs) * 16 + 74
-    left = _room(runs)
+    left = _room([run.label for run in runs])
     with drawing(912, height, "episodes") as figure:
         draw_episodes(axes_at(figure, left, 42, 894 - left, height - 74), runs, looks)
         return svg(figure, f"Cost of every evaluation episode of {_names(runs)}; limit {runs[0].limit:g}.")
@@ -45,8 +45,24 @@ def curve(runs: Sequence[Run], looks: dict[str, Style], quantity: Quantity) -> s
         quantity: which one to draw.
     """
     with drawing(444, 300, f"curve {quantity}") as figure:
-        draw_curve(axes_at(figure, 44, 42, 396 - _room(runs), 218), runs, looks, quantity)
+        width = 396 - _room([run.label for run in runs])
+        draw_curve(axes_at(figure, 44, 42, width, 218), runs, looks, quantity)
         return svg(figure, f"Evaluated {quantity} during training of {_names(runs)}.")
+
+
+def lines(lines: Sequence[Line], quantity: Quantity, limit: float, description: str) -> str:
+    """Learning curves of several methods in one wide figure.
+
+    Args:
+        lines: at least one.
+        quantity: what they show.
+        limit: on the cost.
+        description: said aloud by screen readers in place of the figure.
+    """
+    with drawing(912, 340, f"lines {description}") as figure:
+        width = 864 - _room([line.label for line in lines])
+        draw_lines(axes_at(figure, 44, 42, width, 258), lines, quantity, limit)
+        return svg(figure, description)
 
 
 def arenas(run: Run, look: Style) -> list[str]:
@@ -85,9 +101,9 @@ def picture(runs: Sequence[Path], path: Path) -> None:
         png(figure, path)
 
 
-def _room(runs: Sequence[Run]) -> float:
+def _room(labels: Sequence[str]) -> float:
     """Points that the longest name takes at the side of a figure."""
-    return 24 + 7.2 * max([8, *(len(run.label) for run in runs)])
+    return 24 + 7.2 * max([8, *map(len, labels)])
 
 
 def _names(runs: Sequence[Run]) -> str:

@@ -19,6 +19,7 @@ Doubles = NDArray[np.float64]
 
 NAMES = {
     "bc": "BC",
+    "bc-gb": "BC-GB",
     "bc-safe": "BC-Safe",
     "trac": "TraC",
     "sim": "SIM",

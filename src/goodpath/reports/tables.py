@@ -49,11 +49,11 @@ def results(runs: Sequence[Run], looks: dict[str, Style]) -> str:
         ("Return, IQM", "95% interval"),
         ("Updates", "time"),
     ]
-    table = _table(heads, [_result(run, looks[run.label]) for run in runs], "results")
+    results = table(heads, [_result(run, looks[run.label]) for run in runs], "results")
     if all(all(run.summary["keeps_limit"]) for run in runs):
-        return table
+        return results
     note = "Returns in grey come from methods that broke the limit on some seed; they do not compare."
-    return f'{table}<p class="note">{note}</p>'
+    return f'{results}<p class="note">{note}</p>'
 
 
 def _result(run: Run, look: Style) -> list[str]:
@@ -120,7 +120,7 @@ def seeds(runs: Sequence[Run], looks: dict[str, Style]) -> str:
                     f"<code>{escape(str(seed['parameters_sha256'])[:12])}</code>",
                 ]
             )
-    return _table(heads, rows, "seeds")
+    return table(heads, rows, "seeds")
 
 
 def pairs(runs: Sequence[Run], looks: dict[str, Style]) -> str:
@@ -142,7 +142,7 @@ def pairs(runs: Sequence[Run], looks: dict[str, Style]) -> str:
                 same = run is other
                 cells.append(number(None) if same else percent(probability_of_improvement(ours, others)))
             rows.append(cells)
-        return _table(heads, rows, "pairs")
+        return table(heads, rows, "pairs")
 
     note = (
         "How often a random episode of the method at the left beats one of the method above; ties count half."
@@ -194,7 +194,7 @@ def definitions(summary: dict[str, Any]) -> str:
     return f'<section class="definitions"><h2>Definitions</h2><dl>{items}</dl></section>'
 
 
-def _table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]], kind: str) -> str:
+def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]], kind: str) -> str:
     """A table whose first column names the rows; the cells are HTML already."""
     head = "".join(f'<th scope="col">{escape(name)}{_small(note)}</th>' for name, note in heads)
     body = "\n".join(

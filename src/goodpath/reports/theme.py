@@ -7,7 +7,7 @@ Vermilion is kept for cost that was paid and green for the limit; no method wear
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -116,20 +116,27 @@ def variables() -> str:
 
 
 def styles(runs: Sequence[Run]) -> dict[str, Style]:
-    """A style for each run's label: the method's own, or a free one where it is taken or unknown."""
+    """A style for each run's label, see `looks`."""
+    return looks({run.label: str(run.result["method"]) for run in runs})
+
+
+def looks(methods: Mapping[str, str]) -> dict[str, Style]:
+    """A style for each name of something that a method made: the method's own, or a free one where it is taken or
+    unknown.
+    """
     free = list(dict.fromkeys([*OTHERS, *METHODS.values()]))
-    for run in runs:
-        own = METHODS.get(str(run.result["method"]))
+    for method in methods.values():
+        own = METHODS.get(method)
         if own in free:
             free.remove(own)
     chosen: dict[str, Style] = {}
     taken: set[tuple[str, str]] = set()
-    for i, run in enumerate(runs):
-        look = METHODS.get(str(run.result["method"]))
+    for i, (name, method) in enumerate(methods.items()):
+        look = METHODS.get(method)
         if look is None or look in taken:
             look = free.pop(0) if free else OTHERS[i % len(OTHERS)]
         taken.add(look)
-        chosen[run.label] = Style(*look)
+        chosen[name] = Style(*look)
     return chosen
 
 

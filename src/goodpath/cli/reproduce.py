@@ -1,0 +1,95 @@
+"""`goodpath reproduce`: train what a paper compares, and table it beside the paper's figures."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from goodpath.errors import GoodpathError, nearest
+from goodpath.reproduce import STUDIES
+
+USAGE = """usage: goodpath reproduce STUDY [options]     (goodpath reproduce STUDY --help lists them)
+
+Trains what a paper compares, as ordinary run folders, and writes a table beside the paper's figures. Ctrl-C saves;
+the same command goes on, and skips what is finished.
+
+studies:"""
+
+
+@dataclass(frozen=True)
+class Sim:
+    """Train what the SIM paper compares, and table it beside the paper's figures.
+
+    What is finished is skipped, and what was interrupted goes on, so the same command can be given again and again.
+    """
+
+    tasks: tuple[str, ...] = ("SafetyPointGoal1-v0", "SafetyPointPush1-v0", "SafetyPointButton1-v0")
+    """Tasks, a table each."""
+    methods: tuple[str, ...] = ("ppo-lag", "cpo", "focops", "cup", "sim")
+    """Rows; docs/reproduce.md lists what else there is, such as sim-good, gail-good-bad, sim-cvar, bc-gb."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of each run."""
+    steps: int = 5_000_000
+    """Environment steps of each seed; the paper's are 30000000."""
+    preset: str = "default"
+    """Preset of those methods that have it."""
+    cost_limit: float = 15.0
+    """Limit on the cost of an episode that training keeps to."""
+    report_limit: float = 18.0
+    """Limit that results are held against."""
+    unknown_cost: bool = False
+    """Add the rows where the cost is unknown, and those that they are compared with."""
+    unknown_cost_limit: float = 50.0
+    """Their limit."""
+    episodes: int = 50
+    """Episodes of each seed in the evaluation at the end."""
+    out: Path = Path("runs/sim")
+    """Folder for runs and tables."""
+    only_table: bool = False
+    """Train nothing; table what is finished."""
+    quiet: bool = False
+    """Show no progress."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("\n".join([USAGE, *(f"  {name:<8} {summary}" for name, (_, summary) in STUDIES.items())]))
+        return 0
+    if arguments[0] not in STUDIES:
+        known = list(STUDIES)
+        raise GoodpathError(
+            f"'{arguments[0]}' cannot be reproduced; {', '.join(known)} can.{nearest(arguments[0], known)}"
+        )
+    return _sim(arguments[1:])
+
+
+def _sim(arguments: list[str]) -> int:
+    chosen = tyro.cli(Sim, args=arguments, prog="goodpath reproduce sim")
+    from goodpath.reproduce import sim
+    from goodpath.reproduce.grid import Plan
+    from goodpath.reproduce.run import reproduce
+    from goodpath.training.loop import Interrupted
+
+    more = [name for name in sim.UNKNOWN_COST if chosen.unknown_cost and name not in chosen.methods]
+    plan = Plan(
+        study=sim.STUDY,
+        tasks=chosen.tasks,
+        methods=(*chosen.methods, *more),
+        seeds=chosen.seeds,
+        steps=chosen.steps,
+        limits=sim.limits(chosen.cost_limit, chosen.report_limit, chosen.unknown_cost_limit),
+        out=chosen.out,
+        preset=chosen.preset,
+        episodes=chosen.episodes,
+        command=" ".join(["goodpath", "reproduce", "sim", *arguments]),
+    )
+    try:
+        made = reproduce(plan, chosen.only_table, chosen.quiet)
+    except Interrupted as stop:
+        print(f"goodpath: stopped and saved {stop}; give the same command again to go on.", file=sys.stderr)
+        return 130
+    print(made.text)
+    print(f"{chosen.out / 'report.html'}")
+    return 1 if made.failures else 0

@@ -1,0 +1,4 @@
+"""Papers' experiments as grids of ordinary run folders: trained, resumed or skipped, then tabled beside the paper."""
+
+# name -> (module:attribute of a `Study`, what it is)
+STUDIES = {"sim": ("goodpath.reproduce.sim:STUDY", "the tables of SIM (arXiv 2312.10385)")}
