@@ -274,7 +274,7 @@ def test_mistakes_get_one_sentence_and_code_2(tmp_path, capsys, words, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_refuses_another_job_and_tables_without_training(made, capsys):
+def test_the_command_refuses_another_job(made, capsys):
     asked, _ = made
     words = ["reproduce", "sim", "--tasks", TASK, "--methods", "ppo-lag", "--out", str(asked.out)]
     words += ["--cost-limit", "2.5", "--report-limit", "3", "--episodes", "4", "--seeds", "0", "1", "--quiet"]
@@ -282,10 +282,24 @@ def test_the_command_refuses_another_job_and_tables_without_training(made, capsy
     assert "hidden 8 8, not 64 64" in capsys.readouterr().err
 
 
-def test_the_command_trains_and_tables(tmp_path, capsys):
-    words = ["reproduce", "sim", "--tasks", TASK, "--methods", "ppo", "--out", str(tmp_path), "--quiet"]
-    words += ["--steps", "1", "--seeds", "0", "--episodes", "2", "--report-limit", "10"]
-    assert main(words) == 0
+@pytest.mark.parametrize(("failures", "code"), [({}, 0), ({"runs/ppo": "NaN"}, 1)])
+def test_the_command_prints_the_table_and_fails_where_a_run_did(
+    tmp_path, capsys, monkeypatch, failures, code
+):
+    monkeypatch.setattr("goodpath.reproduce.grid.run", lambda *arguments: failures)
+    words = [
+        "reproduce",
+        "sim",
+        "--tasks",
+        TASK,
+        "--methods",
+        "ppo",
+        "--unknown-cost",
+        "--out",
+        str(tmp_path),
+    ]
+    assert main(words) == code
     printed = capsys.readouterr().out
     assert (tmp_path / "table.md").read_text().strip() in printed
-    assert (tmp_path / TASK / "ppo" / "report.html").is_file()
+    assert read_json(tmp_path / "table.json")["methods"] == ["ppo", "ppo-lag-loose", "sim-unknown-cost"]
+    assert (tmp_path / "report.html").is_file()
