@@ -24,7 +24,9 @@ def test_ppo_finds_the_best_return_and_does_not_mind_its_cost():
 
 @pytest.mark.parametrize(("probe", "limit"), [("ProbeBandit-v0", 0.25), ("ProbeContext-v0", 0.09)])
 def test_ppo_lagrangian_finds_the_known_optimum_and_multiplier(probe, limit):
-    _, metrics = learn("ppo-lag", probe, limit, standardize="total")
+    _, metrics = learn(
+        "ppo-lag", probe, limit, standardize="total", multiplier="gradient", multiplier_learning_rate=0.035
+    )
     check(probe, limit, metrics, metrics["multiplier"])
 
 

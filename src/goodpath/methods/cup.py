@@ -46,8 +46,8 @@ class Config(ppo.Config):
     """Passes in the second, at most."""
     projection_target_kl: float = 0.04
     """The second ends after the pass that moved the policy further than this from where it began."""
-    multiplier_learning_rate: float = 0.0008
-    """Of Adam, for the multiplier."""
+    multiplier_learning_rate: float = 2e-5
+    """What the multiplier rises by for each unit of cost above the limit."""
     initial_multiplier: float = 0.0
     """At the start."""
     max_multiplier: float = 100.0
@@ -57,7 +57,7 @@ class Config(ppo.Config):
 def dual(config: Config) -> duals.Gradient:
     """The rule that moves the multiplier."""
     return duals.Gradient(
-        config.multiplier_learning_rate, config.initial_multiplier, upper=config.max_multiplier
+        config.multiplier_learning_rate, config.initial_multiplier, config.max_multiplier, adam=False
     )
 
 

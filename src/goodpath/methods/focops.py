@@ -15,8 +15,8 @@ After each rollout m follows the mean cost of its episodes by projected gradient
 
 Where we differ: the paper standardises A and A_c apart, here A - m A_c has mean zero and unit deviation as a whole.
 So the multiplier is in units of return for each unit of cost, whatever the scales of the two, and the temperature
-alone decides how far pi* is. The price follows the plain sums of costs over episodes that the limit is about, with
-Adam, and has no tight bound. An update ends by `target_kl` after whole passes, as in all methods of this family.
+alone decides how far pi* is. The price follows the plain sums of costs over episodes that the limit is about
+and has no tight bound. An update ends by `target_kl` after whole passes, as in all methods of this family.
 """
 
 from dataclasses import dataclass
@@ -41,8 +41,8 @@ class Config(on_policy.Config):
     """Lambda of the paper: the higher it is, the nearer to the old policy the one aimed at."""
     state_kl: float = 0.02
     """Eta of the paper: a state counts while the KL divergence there is at most this."""
-    multiplier_learning_rate: float = 0.004
-    """Of Adam, for the multiplier."""
+    multiplier_learning_rate: float = 1e-4
+    """What the multiplier rises by for each unit of cost above the limit."""
     initial_multiplier: float = 0.0
     """At the start."""
     max_multiplier: float = 100.0
@@ -52,7 +52,7 @@ class Config(on_policy.Config):
 def dual(config: Config) -> duals.Gradient:
     """The rule that moves the multiplier."""
     return duals.Gradient(
-        config.multiplier_learning_rate, config.initial_multiplier, upper=config.max_multiplier
+        config.multiplier_learning_rate, config.initial_multiplier, config.max_multiplier, adam=False
     )
 
 

@@ -31,9 +31,9 @@ class Config:
 
     steps: int = 5_000_000
     """Environment steps of each seed."""
-    num_envs: int = 20
+    num_envs: int = 10
     """Copies of the environment for each seed."""
-    rollout: int = 20_000
+    rollout: int = 10_000
     """Environment steps of each seed between two updates: whole episodes in every copy."""
     hidden: tuple[int, ...] = (64, 64)
     """Sizes of the hidden layers of actor and critics."""
@@ -45,15 +45,15 @@ class Config:
     """Standard deviation of the Gaussian at the start; it is learnt."""
     normalize: bool = True
     """Observations are scaled by their running mean and standard deviation."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 6e-4
     """Of Adam, for the actor."""
     critic_learning_rate: float = 1e-3
     """Of Adam, for both critics."""
     anneal: bool = False
     """Learning rates fall linearly to zero over the run."""
-    passes: int = 10
+    passes: int = 5
     """Passes over the rollout in an update, at most."""
-    minibatch: int = 1000
+    minibatch: int = 500
     """Steps in a minibatch."""
     target_kl: float = 0.02
     """An update ends after the pass that moved the policy further than this."""

@@ -1,17 +1,21 @@
 """PPO-Lagrangian: PPO on reward minus cost at a price, and a price that rises while the limit is broken.
 
-With the multiplier m, the standardised advantage A of rewards and the centred advantage A_c of costs, PPO
+With the multiplier m, the advantage A of rewards and the advantage A_c of costs, PPO
 (`methods/ppo.py`) maximises
 
-    (A - m A_c) / (1 + m),
+    A - m A_c, standardised as a whole,
 
-or, with `standardize="total"`, the standardised A - m A_c, whose multiplier has the units of the task.
+so that the multiplier has the units of the task: return for each unit of cost. With `standardize="rewards"` it is
+(A - m A_c) / (1 + m) with only A standardised, as in OmniSafe and in the code of SIM.
 
-After each rollout m follows the mean cost J of its episodes, J - cost limit, by gradient ascent
-(`multiplier="gradient"`) or by a PID controller (`multiplier="pid"`, arXiv 2007.03964). Costs are the plain sums
+After each rollout m follows the mean cost J of its episodes, J - cost limit, by a PID controller
+(`multiplier="pid"`, arXiv 2007.03964) or by gradient ascent with Adam (`multiplier="gradient"`). Costs are the plain sums
 over episodes that the limit is about, so nothing is lost between discounted surrogate and limit.
 
-Presets: `omnisafe` has the options of OmniSafe 0.5.0's `PPOLag`; `pid` the controller.
+The controller is slow on purpose. A price that is high before the policy knows how to earn anything teaches it to stand
+still, which it unlearns late or never; so the price rises over a million steps or so, in proportion to the violation.
+
+Presets: `omnisafe` has the options of OmniSafe 0.5.0's `PPOLag`; `gradient` its multiplier, with our other options.
 """
 
 from dataclasses import dataclass, replace
@@ -32,21 +36,21 @@ from goodpath.spec import Spec
 class Config(ppo.Config):
     """Options of PPO-Lagrangian."""
 
-    multiplier: Literal["gradient", "pid"] = "gradient"
+    multiplier: Literal["gradient", "pid"] = "pid"
     """What moves the multiplier."""
-    multiplier_learning_rate: float = 0.035
+    multiplier_learning_rate: float = 0.002
     """Of Adam, where the gradient moves it."""
-    initial_multiplier: float = 0.001
+    initial_multiplier: float = 0.0
     """At the start."""
     max_multiplier: float = 100.0
     """Bound on it."""
-    kp: float = 0.1
+    kp: float = 0.002
     """Gain of the PID controller on the violation."""
-    ki: float = 0.01
+    ki: float = 1e-4
     """Gain on its sum."""
-    kd: float = 0.01
+    kd: float = 0.0
     """Gain on its growth."""
-    standardize: Literal["rewards", "total"] = "rewards"
+    standardize: Literal["rewards", "total"] = "total"
     """What has mean zero and unit deviation: the advantage of rewards, or the whole objective. With `total` the
     multiplier is in units of return for each unit of cost."""
 
@@ -89,15 +93,25 @@ def update(
 
 
 _DEFAULT = Config()
+_GRADIENT = replace(
+    _DEFAULT,
+    multiplier="gradient",
+    standardize="rewards",
+    multiplier_learning_rate=0.035,
+    initial_multiplier=0.001,
+)
 PPO_LAG = OnlineMethod(
     name="ppo-lag",
     title="PPO-Lagrangian",
     config=Config,
     presets={
         "default": _DEFAULT,
-        "pid": replace(_DEFAULT, multiplier="pid"),
+        "gradient": _GRADIENT,
         "omnisafe": replace(
-            _DEFAULT,
+            _GRADIENT,
+            num_envs=20,
+            rollout=20_000,
+            learning_rate=3e-4,
             passes=40,
             minibatch=64,
             anneal=True,

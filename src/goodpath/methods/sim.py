@@ -406,6 +406,8 @@ _RELEASE = replace(
     trace=0.97,
     cost_trace=0.97,
     entropy=1e-4,
+    multiplier="gradient",
+    standardize="rewards",
     multiplier_learning_rate=0.01,
     initial_multiplier=0.693,
     max_multiplier=5.0,
@@ -430,7 +432,7 @@ SIM = OnlineMethod(
     config=Config,
     presets={
         "default": _DEFAULT,
-        "unknown-cost": replace(_DEFAULT, cost="learnt", bad_rule="cost"),
+        "unknown-cost": replace(_DEFAULT, cost="learnt", bad_rule="cost", kp=0.02, ki=1e-3),
         "paper": replace(
             _RELEASE,
             loss="logistic",
