@@ -18,7 +18,15 @@ from goodpath.training.online import Episodes, HostPolicies, OnlineProgram
 from goodpath.training.run import make_config, train
 
 ONLINE = [name for name in METHODS if isinstance(find(name), OnlineMethod)]
-SMALL = {"hidden": (8, 8), "num_envs": 10, "rollout": 200, "minibatch": 50, "steps": 1200, "passes": 2}
+SMALL = {
+    "hidden": (8, 8),
+    "num_envs": 10,
+    "rollout": 200,
+    "minibatch": 50,
+    "steps": 1200,
+    "passes": 2,
+    "free_steps": 0,
+}
 SIM = {
     "good_capacity": 400,
     "bad_capacity": 400,

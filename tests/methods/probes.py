@@ -16,6 +16,7 @@ SMALL = {
     "learning_rate": 3e-3,
     "critic_learning_rate": 3e-3,
     "anneal": True,
+    "free_steps": 0,
     "initial_std": 0.3,
     "target_kl": 0.05,
 }

@@ -74,5 +74,5 @@ def test_a_state_counts_until_the_policy_has_moved_too_far_there():
 
 @pytest.mark.parametrize(("probe", "limit"), [("ProbeBandit-v0", 0.25), ("ProbeContext-v0", 0.09)])
 def test_it_finds_the_known_optimum_and_multiplier(probe, limit):
-    _, metrics = learn("focops", probe, limit, multiplier_learning_rate=0.035)
+    _, metrics = learn("focops", probe, limit, multiplier_learning_rate=0.05)
     check(probe, limit, metrics, metrics["multiplier"])

@@ -222,9 +222,12 @@ def update(config: Config, cost_limit: Array, state: State, rollout: Rollout) ->
     length = rollout.ended.size / jnp.sum(rollout.ended)
     excess = rollout.cost - cost_limit
     centred = {name: table[name] - jnp.mean(table[name]) for name in ("advantage", "cost_advantage")}
-    moved, metrics = improve(config, state.actor, table | centred, (excess + state.dual) / length)
+    # While the limit does not count, every step in the trust region keeps it.
+    counts = jnp.where(on_policy.is_free(config, state), -jnp.inf, excess + state.dual)
+    moved, metrics = improve(config, state.actor, table | centred, counts / length)
     after, fitted = on_policy.fit(config, state, table, None)
-    growth = jnp.where(metrics["recovering"] > 0, jnp.minimum(excess, 0.0), excess)
+    idle = on_policy.is_free(config, state) | (metrics["recovering"] > 0)
+    growth = jnp.where(idle, jnp.minimum(excess, 0.0), excess)
     margin = jnp.maximum(state.dual + config.margin_rate * growth, 0.0)
     actor = ravel_pytree(state.actor)[1](moved)
     after = eqx.tree_at(lambda s: (s.actor, s.dual), after, (actor, margin))

@@ -102,7 +102,7 @@ def update(config: Config, cost_limit: Array, state: State, rollout: Rollout) ->
     """One update from a rollout."""
     rule = dual(config)
     # The price follows the costs of the policy that is about to change, before it does.
-    priced_by = rule.update(state.dual, rollout.cost - cost_limit)
+    priced_by = rule.update(state.dual, on_policy.violation(config, cost_limit, state, rollout))
     multiplier = rule.multiplier(priced_by)
     table = on_policy.rows(config, state, rollout)
     rewards = table | {"objective": on_policy.standardized(table["advantage"])}

@@ -67,6 +67,9 @@ class Config:
     """Lambda of the advantage estimate of rewards."""
     cost_trace: float = 0.95
     """Lambda of the advantage estimate of costs."""
+    free_steps: int = 500_000
+    """Environment steps at the start in which the limit does not count: who cannot earn anything yet learns from
+    a price to stand still, and unlearns it late."""
     cvar_level: float = 1.0
     """Share of the worst episodes whose mean cost is held to the limit; 1 is the mean of all."""
 
@@ -334,6 +337,17 @@ def fit(config: Config, state: State, table: Rows, actor_loss: ActorLoss | None)
     }
     after = networks.split(state)
     return eqx.tree_at(lambda s: (s.optimizer, s.key), after, (moments, key)), metrics
+
+
+def is_free(config: Config, state: State) -> Array:
+    """() bool, whether the limit does not count yet."""
+    return state.step * config.rollout < config.free_steps
+
+
+def violation(config: Config, cost_limit: Array, state: State, rollout: Rollout) -> Array:
+    """() cost above the limit, for a multiplier; never positive while the limit does not count."""
+    above = rollout.cost - cost_limit
+    return jnp.where(is_free(config, state), jnp.minimum(above, 0.0), above)
 
 
 def total_updates(config: Config) -> int:

@@ -9,11 +9,12 @@ so that the multiplier has the units of the task: return for each unit of cost. 
 (A - m A_c) / (1 + m) with only A standardised, as in OmniSafe and in the code of SIM.
 
 After each rollout m follows the mean cost J of its episodes, J - cost limit, by a PID controller
-(`multiplier="pid"`, arXiv 2007.03964) or by gradient ascent with Adam (`multiplier="gradient"`). Costs are the plain sums
-over episodes that the limit is about, so nothing is lost between discounted surrogate and limit.
+(`multiplier="pid"`, arXiv 2007.03964) or by gradient ascent with Adam (`multiplier="gradient"`). Costs are the plain
+sums over episodes that the limit is about, so nothing is lost between discounted surrogate and limit.
 
-The controller is slow on purpose. A price that is high before the policy knows how to earn anything teaches it to stand
-still, which it unlearns late or never; so the price rises over a million steps or so, in proportion to the violation.
+The controller is slow on purpose, and starts after `free_steps`. A price that is high before the policy knows how to
+earn anything teaches it to stand still, which it unlearns late or never. And without some `entropy` the policy has
+nothing left to explore with by the time that the price has risen.
 
 Presets: `omnisafe` has the options of OmniSafe 0.5.0's `PPOLag`; `gradient` its multiplier, with our other options.
 """
@@ -83,7 +84,7 @@ def update(
     """One update from a rollout; `rewards` (E, T) stand in for those of the rollout."""
     rule = dual(config)
     # The price follows the costs of the policy that is about to change, before it does.
-    priced_by = rule.update(state.dual, rollout.cost - cost_limit)
+    priced_by = rule.update(state.dual, on_policy.violation(config, cost_limit, state, rollout))
     multiplier = rule.multiplier(priced_by)
     table = on_policy.rows(config, state, rollout, rewards)
     table["objective"] = priced(config, multiplier, table)
@@ -99,6 +100,8 @@ _GRADIENT = replace(
     standardize="rewards",
     multiplier_learning_rate=0.035,
     initial_multiplier=0.001,
+    free_steps=0,
+    entropy=0.0,
 )
 PPO_LAG = OnlineMethod(
     name="ppo-lag",

@@ -408,6 +408,7 @@ _RELEASE = replace(
     entropy=1e-4,
     multiplier="gradient",
     standardize="rewards",
+    free_steps=0,
     multiplier_learning_rate=0.01,
     initial_multiplier=0.693,
     max_multiplier=5.0,
