@@ -74,7 +74,7 @@ def test_the_factor_of_the_bound():
 
 @pytest.mark.parametrize(("probe", "limit"), [("ProbeBandit-v0", 0.25), ("ProbeContext-v0", 0.09)])
 def test_it_finds_the_known_optimum_and_multiplier(probe, limit):
-    options = {"multiplier_learning_rate": 0.002, "clip": 0.1, "projection_target_kl": 0.2}
+    options = {"multiplier_learning_rate": 0.03, "clip": 0.1, "projection_target_kl": 0.2}
     program, metrics = learn("cup", probe, limit, **options)
     # With one action, the first stage moves the mean by sqrt(2 KL) deviations, and the projection takes it back.
     step = np.sqrt(2 * metrics["improvement_kl"])
