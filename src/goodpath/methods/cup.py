@@ -46,7 +46,7 @@ class Config(ppo.Config):
     """Passes in the second, at most."""
     projection_target_kl: float = 0.04
     """The second ends after the pass that moved the policy further than this from where it began."""
-    multiplier_learning_rate: float = 2e-5
+    multiplier_learning_rate: float = 3e-5
     """What the multiplier rises by for each unit of cost above the limit."""
     initial_multiplier: float = 0.0
     """At the start."""

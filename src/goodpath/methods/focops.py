@@ -41,7 +41,7 @@ class Config(on_policy.Config):
     """Lambda of the paper: the higher it is, the nearer to the old policy the one aimed at."""
     state_kl: float = 0.02
     """Eta of the paper: a state counts while the KL divergence there is at most this."""
-    multiplier_learning_rate: float = 1e-4
+    multiplier_learning_rate: float = 1.5e-4
     """What the multiplier rises by for each unit of cost above the limit."""
     initial_multiplier: float = 0.0
     """At the start."""

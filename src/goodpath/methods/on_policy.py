@@ -49,7 +49,7 @@ class Config:
     """Of Adam, for the actor."""
     critic_learning_rate: float = 1e-3
     """Of Adam, for both critics."""
-    anneal: bool = False
+    anneal: bool = True
     """Learning rates fall linearly to zero over the run."""
     passes: int = 5
     """Passes over the rollout in an update, at most."""
@@ -67,7 +67,7 @@ class Config:
     """Lambda of the advantage estimate of rewards."""
     cost_trace: float = 0.95
     """Lambda of the advantage estimate of costs."""
-    free_steps: int = 500_000
+    free_steps: int = 250_000
     """Environment steps at the start in which the limit does not count: who cannot earn anything yet learns from
     a price to stand still, and unlearns it late."""
     cvar_level: float = 1.0

@@ -25,7 +25,7 @@ class Config(on_policy.Config):
 
     clip: float = 0.2
     """How far the ratio of densities may move before it stops counting."""
-    entropy: float = 0.003
+    entropy: float = 0.005
     """Weight of the policy's entropy."""
 
 

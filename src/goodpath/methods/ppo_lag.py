@@ -45,9 +45,9 @@ class Config(ppo.Config):
     """At the start."""
     max_multiplier: float = 100.0
     """Bound on it."""
-    kp: float = 0.002
+    kp: float = 0.004
     """Gain of the PID controller on the violation."""
-    ki: float = 1e-4
+    ki: float = 1.5e-4
     """Gain on its sum."""
     kd: float = 0.0
     """Gain on its growth."""

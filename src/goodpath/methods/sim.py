@@ -409,6 +409,7 @@ _RELEASE = replace(
     multiplier="gradient",
     standardize="rewards",
     free_steps=0,
+    anneal=False,
     multiplier_learning_rate=0.01,
     initial_multiplier=0.693,
     max_multiplier=5.0,
