@@ -110,37 +110,38 @@ def _learn(
     return eqx.tree_at(lambda s: (s.learner, s.key), state, (learner, key)), metrics
 
 
-@partial(
-    jax.jit, static_argnames=("method", "config", "task", "number", "learns"), donate_argnames=("states",)
-)
+@partial(jax.jit, static_argnames=("method", "config", "task", "learns"), donate_argnames=("states",))
 def _advance(
     method: OffPolicyMethod,
     config: Any,
     task: PureTask,
-    number: int,
     learns: bool,
     states: Training,
     demonstrations: Demonstrations | None,
     first: Array,
+    until: Array,
 ) -> tuple[Training, Metrics]:
-    """Runs `number` steps of all seeds side by side; gives new states and (seeds,) mean metrics."""
+    """Runs steps `first` to `until` of all seeds side by side; gives new states and (seeds,) mean metrics."""
 
     def one(state: Training, step: Array) -> tuple[Training, tuple[Metrics, Array, Array]]:
         acted = _act(method, config, task, state, step)
         ended = acted.tally[2] == 0
         after, metrics = _learn(method, config, acted, demonstrations) if learns else (acted, {})
-        return after, (metrics, ended, jnp.where(ended, acted.finished, 0.0))
+        return after, (metrics, ended.astype(jnp.float32), jnp.where(ended, acted.finished, 0.0))
 
     together = jax.vmap(one, in_axes=(0, None))
-    states, (metrics, ended, finished) = jax.lax.scan(together, states, first + jnp.arange(number))
-    means = jax.tree.map(lambda values: jnp.mean(values, axis=0), metrics)
-    episodes = jnp.sum(ended, axis=0)
+
+    def turn(step: Array, carry: tuple[Training, Any]) -> tuple[Training, Any]:
+        after, found = together(carry[0], step)
+        return after, jax.tree.map(jnp.add, carry[1], found)
+
+    shapes = jax.eval_shape(together, states, first)[1]
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    # A loop of unknown length, so that one program does for every distance between two lines of the log.
+    states, (sums, episodes, finished) = jax.lax.fori_loop(first, until, turn, (states, nothing))
+    means = jax.tree.map(lambda total: total / (until - first), sums)
     # Where no episode ended, the newest one before speaks.
-    scores = jnp.where(
-        episodes[:, None] > 0,
-        jnp.sum(finished, axis=0) / jnp.maximum(episodes, 1)[:, None],
-        states.finished,
-    )
+    scores = jnp.where(episodes[:, None] > 0, finished / jnp.maximum(episodes, 1)[:, None], states.finished)
     return states, means | dict(zip(TALLIES, scores.T, strict=True)) | {"episodes": episodes}
 
 
@@ -198,17 +199,18 @@ class CompiledProgram:
     def advance(self, until: int) -> Metrics:
         """Trains up to step `until`, within the current phase; gives (seeds,) mean metrics."""
         learns = self.step >= self._wait()
+        until = min(until, self.total_steps)
         self.states, metrics = _advance(
             self.method,
             self.config,
             self.task,
-            min(until, self.total_steps) - self.step,
             learns,
             self.states,
             self.demonstrations if learns else None,
             jnp.asarray(self.step, jnp.int32),
+            jnp.asarray(until, jnp.int32),
         )
-        self.step = min(until, self.total_steps)
+        self.step = until
         return jax.tree.map(np.asarray, metrics)
 
     @property
