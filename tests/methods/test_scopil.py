@@ -262,14 +262,3 @@ def test_discrete_sac_finds_the_softmax_of_the_rewards():
     played = expected / expected.sum(1, keepdims=True)
     assert metrics["return"][0] == pytest.approx((played * np.asarray(REWARDS)).sum(1).mean(), abs=0.06)
     assert metrics["cost"][0] == pytest.approx(played[:, 0].mean(), abs=0.06)
-
-
-def test_jitter_moves_the_actor_but_not_what_the_multiplier_follows():
-    plain, jittered = fresh(), fresh()
-    config = replace(SMALL, jitter=0.5, learning_rate=0.0)
-    _, expected = scopil.update(replace(SMALL, learning_rate=0.0), plain, BATCH, PAIRS, jax.random.key(0))
-    _, found = scopil.update(config, jittered, BATCH, PAIRS, jax.random.key(0))
-    assert float(found["constraint"]) == float(expected["constraint"])
-    assert float(found["loss"]) != float(expected["loss"])
-    near = scopil.blur(config, Demonstrations(jnp.zeros((4000, 3)), jnp.zeros((4000, 4))), jax.random.key(2))
-    assert float(jnp.std(near.observations)) == pytest.approx(0.5, rel=0.05)

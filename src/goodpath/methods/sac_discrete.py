@@ -55,8 +55,6 @@ class Config:
     """Of Adam, for the actor."""
     critic_learning_rate: float = 3e-4
     """Of Adam, for the critics."""
-    weight_decay: float = 0.0
-    """Share of the actor's weights that decays in an update, in units of its learning rate."""
     discount: float = 0.99
     """Of rewards."""
     target_rate: float = 0.005
@@ -100,8 +98,8 @@ def temperature(config: Config) -> duals.Gradient:
     )
 
 
-def _adam(learning_rate: float, weight_decay: float = 0.0) -> optax.GradientTransformation:
-    return optax.adamw(learning_rate, eps=1e-4, weight_decay=weight_decay)
+def _adam(learning_rate: float) -> optax.GradientTransformation:
+    return optax.adam(learning_rate, eps=1e-4)
 
 
 def init(config: Config, spec: Spec, key: Array) -> State:
@@ -197,13 +195,9 @@ def learn(
     (actor_lost, mean_entropy), actor_slope = jax.value_and_grad(lost, has_aux=True)(state.actor)
     wanted = config.target_entropy * math.log(batch.actions.shape[-1])
 
-    change, critic_optimizer = _adam(config.critic_learning_rate).update(
-        critic_slope, state.critic_optimizer, state.critics
-    )
+    change, critic_optimizer = _adam(config.critic_learning_rate).update(critic_slope, state.critic_optimizer)
     critics = optax.apply_updates(state.critics, change)
-    change, actor_optimizer = _adam(config.learning_rate, config.weight_decay).update(
-        actor_slope, state.actor_optimizer, state.actor
-    )
+    change, actor_optimizer = _adam(config.learning_rate).update(actor_slope, state.actor_optimizer)
     actor = optax.apply_updates(state.actor, change)
     after = State(
         actor=actor,

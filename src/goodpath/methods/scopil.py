@@ -25,7 +25,6 @@ out of g, so that m only rises; `s-dgd-eic` fixes m as well. Without any, see `s
 from dataclasses import dataclass, replace
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -58,9 +57,6 @@ class Config(sac_discrete.Config):
     """Of Adam: about how far the multiplier moves in an update."""
     project_multiplier: bool = True
     """The multiplier does not fall below 0, where it would drive the policy away from the demonstrations."""
-    jitter: float = 0.0
-    """Standard deviation of noise on the expert's observations in the actor's loss: what the expert does counts
-    nearby too. The multiplier follows the constraint without it."""
 
 
 class State(eqx.Module):
@@ -99,14 +95,6 @@ def draw(config: Config, demonstrations: Demonstrations, key: Array) -> Demonstr
     return Demonstrations(demonstrations.observations[chosen], demonstrations.actions[chosen])
 
 
-def blur(config: Config, pairs: Demonstrations, key: Array) -> Demonstrations:
-    """The pairs with noise on their observations."""
-    if not config.jitter:
-        return pairs
-    noise = jax.random.normal(key, pairs.observations.shape)
-    return Demonstrations(pairs.observations + config.jitter * noise, pairs.actions)
-
-
 def constraint(
     config: Config, actor: CategoricalPolicy, price: Array, pairs: Demonstrations
 ) -> tuple[Array, Metrics]:
@@ -127,10 +115,9 @@ def update(
     rule, warmth = multiplier(config), sac_discrete.temperature(config)
     strength, price = rule.multiplier(state.multiplier), warmth.multiplier(state.sac.temperature)
     pairs = draw(config, demonstrations, key)
-    nearby = blur(config, pairs, jax.random.fold_in(key, 1))
 
     def penalty(actor: CategoricalPolicy) -> Array:
-        return strength * constraint(config, actor, price, nearby)[0]
+        return strength * constraint(config, actor, price, pairs)[0]
 
     sac, metrics = sac_discrete.learn(config, state.sac, batch, penalty, 2 * (1 - config.beta))
     excess, parts = constraint(config, sac.actor, warmth.multiplier(sac.temperature), pairs)
