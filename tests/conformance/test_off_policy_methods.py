@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 
+import jax
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from goodpath.errors import GoodpathError
 from goodpath.methods import METHODS, find
 from goodpath.methods.contract import OffPolicyMethod
 from goodpath.policies import load_policy, parameters_sha256
-from goodpath.training import checkpoint
+from goodpath.training import checkpoint, compiled
 from goodpath.training.compiled import CompiledProgram
 from goodpath.training.games import play as play_games
 from goodpath.training.run import make_config, resume, train
@@ -119,6 +120,22 @@ def test_a_run_from_the_command_line(tmp_path, capsys, name):
     assert (out / "report.html").is_file()
     before = [entry["parameters_sha256"] for entry in result["seeds"]]
     assert [entry["parameters_sha256"] for entry in resume(out, quiet=True).result["seeds"]] == before
+
+
+def test_seeds_in_groups_are_the_same_seeds_in_the_same_order(monkeypatch):
+    joint = program("sac-discrete", seeds=(3, 4, 5))
+    monkeypatch.setattr(compiled, "TOGETHER", 2)
+    grouped = program("sac-discrete", seeds=(3, 4, 5))
+    assert [len(group.key) for group in grouped.states] == [2, 1]
+    for index in range(3):
+        pairs = zip(jax.tree.leaves(joint.policy(index)), jax.tree.leaves(grouped.policy(index)), strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs)
+    expected, found = joint.advance(16), grouped.advance(16)
+    assert all(np.shape(values) == (3,) for values in found.values())
+    rows = np.concatenate([group.replay.rows.rewards for group in grouped.states])
+    np.testing.assert_allclose(rows, joint.states[0].replay.rows.rewards, rtol=1e-5)
+    assert len({tuple(row) for row in rows.tolist()}) == 3
+    assert expected.keys() == found.keys()
 
 
 def test_games_of_the_compiled_evaluation_are_those_of_the_batched_environment():

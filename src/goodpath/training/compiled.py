@@ -17,6 +17,7 @@ from goodpath.policies import Policy
 from goodpath.replay import Ring
 from goodpath.trajectories import Dataset
 
+TOGETHER = 10  # seeds
 TALLIES = ("return", "cost", "length", "goal")
 
 
@@ -153,7 +154,8 @@ def _policies(method: OffPolicyMethod, learners: Any) -> Policy:
 class CompiledProgram:
     """Trains all seeds of one off-policy method in one task.
 
-    The seeds run side by side (`vmap`) on every device: one seed's matrices are too small to fill a core.
+    Up to ten seeds run side by side (`vmap`): one seed's matrices are too small to fill a core. Groups of them are
+    started one after another without waiting, so that each may have a core of its own.
 
     Args:
         method: what to train.
@@ -182,8 +184,12 @@ class CompiledProgram:
             if dataset is None
             else Demonstrations(jnp.asarray(dataset.observations), jnp.asarray(dataset.actions))
         )
-        keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
-        self.states: Any = _init(method, config, task, keys)
+        number = -(-len(self.seeds) // TOGETHER)
+        groups = [group.tolist() for group in np.array_split(np.array(self.seeds), number)]
+        self.states: Any = tuple(
+            _init(method, config, task, jnp.stack([jax.random.key(seed) for seed in group]))
+            for group in groups
+        )
 
     def phase(self) -> tuple[CompiledPhase, int]:
         """Filling the buffer, then learning."""
@@ -200,18 +206,15 @@ class CompiledProgram:
         """Trains up to step `until`, within the current phase; gives (seeds,) mean metrics."""
         learns = self.step >= self._wait()
         until = min(until, self.total_steps)
-        self.states, metrics = _advance(
-            self.method,
-            self.config,
-            self.task,
-            learns,
-            self.states,
-            self.demonstrations if learns else None,
-            jnp.asarray(self.step, jnp.int32),
-            jnp.asarray(until, jnp.int32),
-        )
+        first, last = jnp.asarray(self.step, jnp.int32), jnp.asarray(until, jnp.int32)
+        demonstrations = self.demonstrations if learns else None
+        advanced = [
+            _advance(self.method, self.config, self.task, learns, group, demonstrations, first, last)
+            for group in self.states
+        ]
+        self.states = tuple(states for states, _ in advanced)
         self.step = until
-        return jax.tree.map(np.asarray, metrics)
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *[metrics for _, metrics in advanced])
 
     @property
     def updates(self) -> int:
@@ -220,7 +223,8 @@ class CompiledProgram:
 
     def policies(self) -> Policy:
         """The current policies of all seeds, stacked along a leading axis."""
-        return _policies(self.method, self.states.learner)
+        parts = [_policies(self.method, group.learner) for group in self.states]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
     def policy(self, index: int) -> Policy:
         """The current policy of one seed."""
