@@ -49,7 +49,7 @@ def test_the_upper_bound_holds(name):
 
 
 def test_the_start_is_what_was_asked_for():
-    for form in ("projected", "softplus"):
+    for form in ("projected", "softplus", "log", "raw"):
         rule = Gradient(0.1, initial=0.7, form=form)
         assert float(rule.multiplier(rule.init())) == pytest.approx(0.7, abs=1e-5)
 
@@ -60,3 +60,17 @@ def test_a_pid_controller_answers_a_growing_violation_at_once():
     assert float(rule.multiplier(state)) == pytest.approx(2.0)
     falling = rule.update(state, jnp.asarray(1.0))
     assert float(rule.multiplier(falling)) == 0.0
+
+
+def test_only_a_raw_multiplier_becomes_negative():
+    for form in ("projected", "log", "softplus", "raw"):
+        rule = Gradient(0.05, initial=0.5, form=form, adam=False)
+        price, _ = settle(rule, lambda m: jnp.asarray(-0.1), steps=300)
+        # 300 steps of 0.005 downwards from 0.5.
+        assert price == pytest.approx(-1.0, abs=1e-3) if form == "raw" else 0 <= price < 0.5
+
+
+def test_a_logarithm_moves_as_if_it_were_the_multiplier():
+    rule = Gradient(0.1, initial=2.0, form="log", adam=False)
+    after = rule.update(rule.init(), jnp.asarray(0.3))
+    assert float(rule.multiplier(after)) == pytest.approx(2.0 * np.exp(0.03), rel=1e-5)

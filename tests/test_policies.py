@@ -14,6 +14,7 @@ from scipy import integrate
 from goodpath.errors import GoodpathError
 from goodpath.networks import mlp
 from goodpath.policies import (
+    CategoricalPolicy,
     DeterministicPolicy,
     SquashedGaussianPolicy,
     TrainedPolicy,
@@ -141,3 +142,29 @@ def test_bad_files_are_explained_and_run_nothing(tmp_path):
         archive.writestr("header.json", json.dumps({}))
     with pytest.raises(GoodpathError, match="not a policy"):
         load_policy(path)
+
+
+def categorical(seed=0):
+    return CategoricalPolicy(mlp((5, 16, 4), jax.random.key(seed)))
+
+
+def test_a_categorical_policy_takes_the_likeliest_action_or_draws_in_proportion(tmp_path):
+    policy = categorical()
+    seen = jnp.asarray([[0.3, -1.0, 0.2, 0.5, 1.0]])
+    shares = np.exp(np.asarray(policy.log_probs(seen)))[0]
+    assert shares.sum() == pytest.approx(1)
+    assert np.asarray(policy(seen))[0].tolist() == np.eye(4)[shares.argmax()].tolist()
+    draws = np.asarray(policy(jnp.repeat(seen, 20_000, axis=0), jax.random.key(0)))
+    assert (draws.sum(1) == 1).all()
+    np.testing.assert_allclose(draws.mean(0), shares, atol=0.015)
+    densities = policy.log_prob(jnp.repeat(seen, 4, axis=0), jnp.eye(4))
+    np.testing.assert_allclose(np.exp(densities), shares, rtol=1e-5)
+
+
+def test_a_categorical_policy_comes_back_from_its_file(tmp_path):
+    spec = Spec("MarbleMaze-v0", 5, 4, 200, 0.0, 1.0, actions=4)
+    TrainedPolicy(categorical(), spec, {"seed": 1}).save(tmp_path / "policy.npz")
+    loaded = load_policy(tmp_path / "policy.npz")
+    assert isinstance(loaded.policy, CategoricalPolicy)
+    assert loaded.spec == spec
+    assert parameters_sha256(loaded.policy) == parameters_sha256(categorical())

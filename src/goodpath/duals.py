@@ -21,7 +21,7 @@ class Dual(Protocol):
         """The state at the start."""
 
     def multiplier(self, state: Any) -> Array:
-        """() the price now, never negative."""
+        """() the price now; not negative, unless the rule says so."""
 
     def update(self, state: Any, violation: Array) -> Any:
         """The state after a look at the constraint."""
@@ -48,29 +48,40 @@ class Gradient:
         initial: multiplier at the start.
         upper: bound on the multiplier.
         form: `projected` moves the multiplier itself and cuts it off at zero; `softplus` moves a parameter whose
-            softplus is the multiplier.
+            softplus is the multiplier; `log` moves the multiplier's logarithm as if it were the multiplier, as
+            SAC does with its temperature; `raw` moves the multiplier itself, which may become negative.
         adam: steps of about the learning rate whatever the scale of the violation; else proportional to it.
+        epsilon: of Adam; violations that are small beside it move the multiplier less.
     """
 
     learning_rate: float
     initial: float = 0.0
     upper: float = float("inf")
-    form: Literal["projected", "softplus"] = "projected"
+    form: Literal["projected", "softplus", "log", "raw"] = "projected"
     adam: bool = True
+    epsilon: float = 1e-8
 
     def _optimizer(self) -> optax.GradientTransformation:
-        return optax.adam(self.learning_rate) if self.adam else optax.sgd(self.learning_rate)
+        if self.adam:
+            return optax.adam(self.learning_rate, eps=self.epsilon)
+        return optax.sgd(self.learning_rate)
 
     def init(self) -> GradientState:
         """See `Dual`."""
         start = jnp.asarray(self.initial, jnp.float32)
         if self.form == "softplus":
             start = jnp.log(jnp.expm1(jnp.maximum(start, 1e-6)))
+        if self.form == "log":
+            start = jnp.log(start)
         return GradientState(start, self._optimizer().init(start))
 
     def multiplier(self, state: GradientState) -> Array:
         """See `Dual`."""
-        value = jax.nn.softplus(state.parameter) if self.form == "softplus" else state.parameter
+        value = state.parameter
+        if self.form == "softplus":
+            value = jax.nn.softplus(value)
+        if self.form == "log":
+            value = jnp.exp(value)
         return jnp.minimum(value, self.upper)
 
     def update(self, state: GradientState, violation: Array) -> GradientState:

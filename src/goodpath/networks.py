@@ -16,7 +16,7 @@ from jax import Array
 Activation = Literal["relu", "tanh"]
 
 
-def _hash(words: Array) -> Array:
+def mix(words: Array) -> Array:
     """Mixes 32-bit words so that every input bit flips about half of the output bits."""
     words = (words ^ (words >> 16)) * jnp.uint32(0x7FEB352D)
     words = (words ^ (words >> 15)) * jnp.uint32(0x846CA68B)
@@ -39,7 +39,7 @@ def dropout(inputs: Array, rate: float, key: Array) -> Array:
         return inputs
     seeds = jax.random.bits(key, (2,), jnp.uint32)
     index = jnp.arange(math.prod(inputs.shape), dtype=jnp.uint32).reshape(inputs.shape)
-    keep = _hash(index * jnp.uint32(0x9E3779B1) + seeds[0]) ^ seeds[1] >= jnp.uint32(round(rate * 2**32))
+    keep = mix(index * jnp.uint32(0x9E3779B1) + seeds[0]) ^ seeds[1] >= jnp.uint32(round(rate * 2**32))
     return jnp.where(keep, inputs / (1.0 - rate), 0.0)
 
 
@@ -127,3 +127,38 @@ def mlp(
         dropout_rate=dropout_rate,
         activation=activation,
     )
+
+
+def xavier_mlp(
+    sizes: Sequence[int],
+    key: Array,
+    *,
+    heads: Sequence[int] = (),
+    bias: float = 0.0,
+    activation: Activation = "relu",
+) -> MLP:
+    """An MLP with Xavier-uniform weights, drawn between +- sqrt(6 / (inputs + outputs)) of their layer.
+
+    Args:
+        sizes: inputs, hidden layers, and outputs where there are no heads.
+        key: JAX random key.
+        heads: outputs of several last layers side by side, each drawn as a layer of its own.
+        bias: what all biases begin with.
+        activation: see `MLP`.
+    """
+    layers: list[tuple[int, tuple[int, ...]]]
+    layers = [(inputs, (outputs,)) for inputs, outputs in pairwise(sizes)]
+    if heads:
+        layers.append((sizes[-1], tuple(heads)))
+
+    def draw(key: Array, inputs: int, outputs: int) -> Array:
+        bound = math.sqrt(6 / (inputs + outputs))
+        return jax.random.uniform(key, (inputs, outputs), jnp.float32, -bound, bound)
+
+    keys = jax.random.split(key, len(layers))
+    weights = [
+        jnp.concatenate([draw(jax.random.fold_in(k, i), inputs, out) for i, out in enumerate(outs)], axis=1)
+        for k, (inputs, outs) in zip(keys, layers, strict=True)
+    ]
+    biases = [jnp.full(weight.shape[1], bias, jnp.float32) for weight in weights]
+    return MLP(tuple(weights), tuple(biases), activation=activation)

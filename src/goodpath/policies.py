@@ -146,6 +146,34 @@ class GaussianPolicy(eqx.Module):
         return density - jnp.sum(jnp.broadcast_to(volume, unit.shape), axis=-1)
 
 
+class CategoricalPolicy(eqx.Module):
+    """A softmax over discrete actions; an action is one-hot, as everywhere (see `Spec`).
+
+    Attributes:
+        network: observations to one logit for each action.
+        low: lower bound of the actions: 0.
+        high: upper bound of the actions: 1.
+    """
+
+    network: MLP
+    low: float = eqx.field(static=True, default=0.0)
+    high: float = eqx.field(static=True, default=1.0)
+
+    def log_probs(self, observations: Array, key: Array | None = None) -> Array:
+        """(..., actions) log-probabilities of all actions; `key` as for `log_prob`."""
+        return jax.nn.log_softmax(self.network(observations, key))
+
+    def __call__(self, observations: Array, key: Array | None = None) -> Array:
+        """See `Policy`; of equally likely actions, the first is the most likely one."""
+        logits = self.network(observations)
+        chosen = jnp.argmax(logits, -1) if key is None else jax.random.categorical(key, logits)
+        return jax.nn.one_hot(chosen, logits.shape[-1])
+
+    def log_prob(self, observations: Array, actions: Array, key: Array | None = None) -> Array:
+        """See `Policy`; of one-hot actions."""
+        return jnp.sum(actions * self.log_probs(observations, key), axis=-1)
+
+
 def _stretch(unit: Array, policy: Policy) -> Array:
     return policy.low + (unit + 1) * ((policy.high - policy.low) / 2)
 
@@ -154,9 +182,12 @@ def _shrink(actions: Array, policy: Policy) -> Array:
     return (actions - policy.low) * (2 / (policy.high - policy.low)) - 1
 
 
-_NETWORK_ONLY: dict[str, type[DeterministicPolicy] | type[SquashedGaussianPolicy]] = {
+_NETWORK_ONLY: dict[
+    str, type[DeterministicPolicy] | type[SquashedGaussianPolicy] | type[CategoricalPolicy]
+] = {
     "deterministic": DeterministicPolicy,
     "squashed-gaussian": SquashedGaussianPolicy,
+    "categorical": CategoricalPolicy,
 }
 KINDS: dict[str, type[Policy]] = {**_NETWORK_ONLY, "gaussian": GaussianPolicy}
 

@@ -13,7 +13,7 @@ from goodpath.data.collect import collect
 from goodpath.errors import GoodpathError
 from goodpath.methods import find
 from goodpath.methods.contract import Rollout
-from goodpath.methods.sim import SIM, Ring, _eligible, classifier_loss, oracle
+from goodpath.methods.sim import SIM, _eligible, classifier_loss, oracle
 from goodpath.oracles import BAD, GOOD, NEITHER
 from goodpath.training.online import OnlineProgram
 from goodpath.training.run import make_config
@@ -89,21 +89,6 @@ def test_the_logistic_loss_recovers_a_density_ratio():
         return 0.5 * classifier_loss(config, x[None], True) + 0.2 * classifier_loss(config, x[None], False)
 
     assert float(jax.grad(total)(jnp.log(0.5 / 0.2))) == pytest.approx(0.0, abs=1e-6)
-
-
-def test_a_ring_keeps_the_newest_rows():
-    ring = Ring.empty(5, 1)
-    everything = []
-    for start in range(0, 24, 4):
-        rows = jnp.arange(start, start + 4, dtype=jnp.float32)[:, None]
-        mask = rows[:, 0] % 3 != 0
-        everything += [float(x) for x in rows[np.asarray(mask), 0]]
-        ring = ring.push(rows, mask)
-        assert int(ring.size) == min(5, len(everything))
-        held = sorted(np.asarray(ring.rows[: int(ring.size), 0]).tolist())
-        assert held == sorted(everything[-5:])
-    drawn = set(np.asarray(ring.sample(jax.random.key(0), 200))[:, 0].tolist())
-    assert drawn == set(everything[-5:])
 
 
 def test_the_best_own_episodes_are_those_a_spread_above_the_mean():

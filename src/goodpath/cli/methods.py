@@ -16,5 +16,5 @@ def main(arguments: list[str]) -> int:
     """Runs the command."""
     tyro.cli(Arguments, args=arguments, prog="goodpath methods")
     for name, (_, summary) in METHODS.items():
-        print(f"{name:<8} {summary}")
+        print(f"{name:<12} {summary}")
     return 0

@@ -15,6 +15,7 @@ Options = TypeVar("Options")
 USAGE = """usage: goodpath train METHOD --data FILE --cost-limit LIMIT [--env TASK] [--seeds 0 1 2] [--steps N]
                       [--preset NAME] [--out DIR] [options of the method]
        goodpath train METHOD --env TASK --cost-limit LIMIT ...   (methods that learn by acting)
+       goodpath train scopil --env MarbleMaze-v0 --data FILE ...   (acting, and demonstrations)
        goodpath train --resume DIR
 
 `goodpath train METHOD --help` lists every option; `goodpath explain METHOD` says what they mean.
@@ -29,12 +30,13 @@ class Arguments(Generic[Options]):
     options: Annotated[Options, tyro.conf.arg(name="")]
     """Options of the method, with the values of the chosen preset."""
     cost_limit: float = field(default=tyro.MISSING)
-    """Limit on the undiscounted cost of an episode."""
+    """Limit on the undiscounted cost of an episode. Methods that nobody tells of costs may leave it out: evaluations
+    are then held against 0."""
     report_limit: float | None = None
     """Limit that evaluations are held against; the cost limit when left out."""
     data: Path | None = None
-    """HDF5 file in DSRL layout, as `goodpath collect` and `goodpath data download` leave; not for methods that
-    learn by acting."""
+    """HDF5 file in DSRL layout, as `goodpath collect`, `goodpath demos` and `goodpath data download` leave; not for
+    methods that learn by acting alone."""
     env: str = ""
     """Task that evaluates the policies, and in which methods that act learn; without one nothing is simulated."""
     seeds: tuple[int, ...] = (0,)
@@ -56,7 +58,7 @@ class Arguments(Generic[Options]):
 def main(arguments: list[str]) -> int:
     """Runs the command."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("\n".join([USAGE, *(f"  {name:<8} {summary}" for name, (_, summary) in METHODS.items())]))
+        print("\n".join([USAGE, *(f"  {name:<12} {summary}" for name, (_, summary) in METHODS.items())]))
         return 0 if arguments else 2
     from goodpath.training.loop import Interrupted
 
@@ -95,7 +97,7 @@ def _start(arguments: list[str]) -> Any:
     default = make_config(method, preset, {})
     parsed = tyro.cli(
         Arguments[method.config],  # type: ignore[name-defined]
-        default=Arguments(options=default, preset=preset),
+        default=_defaults(method, default, preset),
         args=rest,
         prog=f"goodpath train {method.name}",
     )
@@ -120,6 +122,15 @@ def _start(arguments: list[str]) -> Any:
         quiet=parsed.quiet,
         command=" ".join(["goodpath", "train", *arguments]),
     )
+
+
+def _defaults(method: Any, options: Any, preset: str) -> Arguments[Any]:
+    """What holds where nothing is said; a cost limit only for methods that nobody tells of costs."""
+    from goodpath.methods.contract import OffPolicyMethod
+
+    if isinstance(method, OffPolicyMethod):
+        return Arguments(options=options, preset=preset, cost_limit=0.0)
+    return Arguments(options=options, preset=preset)
 
 
 def _preset(words: list[str]) -> str:

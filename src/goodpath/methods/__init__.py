@@ -18,6 +18,11 @@ METHODS: dict[str, tuple[str, str]] = {
     "focops": ("goodpath.methods.focops:FOCOPS", "first order steps in policy space (arXiv 2002.06506)"),
     "ppo": ("goodpath.methods.ppo:PPO", "proximal policy optimisation, blind to cost (arXiv 1707.06347)"),
     "ppo-lag": ("goodpath.methods.ppo_lag:PPO_LAG", "PPO-Lagrangian with a gradient or PID multiplier"),
+    "sac-discrete": (
+        "goodpath.methods.sac_discrete:SAC_DISCRETE",
+        "soft actor-critic for discrete actions (arXiv 1910.07207)",
+    ),
+    "scopil": ("goodpath.methods.scopil:SCOPIL", "constraints from demonstrations (arXiv 2507.06780)"),
     "sim": ("goodpath.methods.sim:SIM", "imitate good episodes and avoid bad ones (arXiv 2312.10385)"),
     "trac": ("goodpath.methods.trac:TRAC", "trajectory classification, offline (arXiv 2412.15429)"),
 }

@@ -1,8 +1,8 @@
 """What a method is: a configuration, a state, and pure functions between them.
 
 A method knows no file, environment, logger or command line. `training/offline.py` compiles the updates of methods
-that learn from data, `training/online.py` drives those that act as they learn; `training/loop.py` logs,
-evaluates and saves.
+that learn from data, `training/online.py` drives those that act as they learn, and `training/compiled.py` compiles
+acting and learning together; `training/loop.py` logs, evaluates and saves.
 """
 
 from collections.abc import Callable, Mapping
@@ -199,7 +199,67 @@ class OnlineMethod:
     sources: Callable[[Any], Sources] | None = None
 
 
-Method = OfflineMethod | OnlineMethod
+class Transitions(eqx.Module):
+    """Steps of the agent in no order, as a replay buffer gives them.
+
+    Attributes:
+        observations: (batch, observation) that were acted on.
+        actions: (batch, action).
+        rewards: (batch,).
+        next_observations: (batch, observation) true successors, also where an episode ended.
+        terminated: (batch,) bool, the environment ended the episode; where a time limit did, it is false.
+    """
+
+    observations: Array
+    actions: Array
+    rewards: Array
+    next_observations: Array
+    terminated: Array
+
+
+class Demonstrations(eqx.Module):
+    """What an expert did, in no order.
+
+    Attributes:
+        observations: (N, observation).
+        actions: (N, action).
+    """
+
+    observations: Array
+    actions: Array
+
+
+@dataclass(frozen=True, eq=False)  # so that programs can be compiled for it
+class OffPolicyMethod:
+    """A method that learns after every step from a replay buffer, in one program with a task of pure functions.
+
+    Attributes:
+        name: as on the command line.
+        title: one line for lists.
+        config: the dataclass of its options; it has at least `steps`, `start`, `batch`, `capacity`, `updates`.
+        presets: name -> options; `default` is what is used when nothing is said.
+        init: (config, spec, key) -> state with everything that changes in training, as one pytree.
+        update: (config, state, batch, demonstrations, key) -> (state, metrics); pure. Demonstrations are None
+            for a method that takes none.
+        acts: state -> policy that explores.
+        policy: state -> policy that is evaluated and saved.
+        document: the method's own page: what `goodpath explain` prints.
+        demonstrated: whether it learns from demonstrations too.
+    """
+
+    name: str
+    title: str
+    config: type
+    presets: Mapping[str, Any]
+    init: Callable[[Any, Spec, Array], Any]
+    update: Callable[[Any, Any, Transitions, Any, Array], tuple[Any, Metrics]]
+    acts: Callable[[Any], Policy]
+    policy: Callable[[Any], Policy]
+    document: str
+    demonstrated: bool = False
+
+
+Method = OfflineMethod | OnlineMethod | OffPolicyMethod
 
 
 class Shuffle:

@@ -63,6 +63,7 @@ from goodpath.oracles import (
     MovingReturnThreshold,
     Oracle,
 )
+from goodpath.replay import Ring
 from goodpath.spec import Spec
 
 
@@ -131,42 +132,6 @@ class Config(ppo_lag.Config):
     """CSV file that labels its trajectories."""
 
 
-class Ring(eqx.Module):
-    """The newest rows of what was pushed.
-
-    Attributes:
-        rows: (capacity, width).
-        pushed: () rows so far.
-    """
-
-    rows: Array
-    pushed: Array
-
-    @classmethod
-    def empty(cls, capacity: int, width: int) -> "Ring":
-        """A ring without rows."""
-        return cls(jnp.zeros((capacity, width)), jnp.zeros((), jnp.int32))
-
-    @property
-    def size(self) -> Array:
-        """() rows that are there."""
-        return jnp.minimum(self.pushed, self.rows.shape[0])
-
-    def push(self, rows: Array, mask: Array) -> "Ring":
-        """With those of the (N, width) rows whose mask (N,) is true; N must not exceed the capacity."""
-        capacity = self.rows.shape[0]
-        place = (self.pushed + jnp.cumsum(mask) - 1) % capacity
-        # Rows that are not wanted go past the end, where they are dropped.
-        filled = self.rows.at[jnp.where(mask, place, capacity)].set(rows, mode="drop")
-        # Past two capacities the count starts over at one, lest it overflow.
-        pushed = self.pushed + jnp.sum(mask, dtype=jnp.int32)
-        return Ring(filled, jnp.where(pushed >= 2 * capacity, pushed - capacity, pushed))
-
-    def sample(self, key: Array, number: int) -> Array:
-        """(number, width) rows, drawn with replacement; zeros while it is empty."""
-        return self.rows[jax.random.randint(key, (number,), 0, jnp.maximum(self.size, 1))]
-
-
 class Memory(eqx.Module):
     """What SIM keeps besides PPO-Lagrangian.
 
@@ -201,7 +166,8 @@ def init(config: Config, spec: Spec, key: Array) -> State:
     key, classifier_key = jax.random.split(key)
     width = spec.observation_size + spec.action_size
     classifier = mlp((width, *config.classifier_hidden, 1), classifier_key, gain=2**0.5, last_gain=0.1)
-    good, bad = Ring.empty(config.good_capacity, width), Ring.empty(config.bad_capacity, width)
+    row = jnp.zeros(width)
+    good, bad = Ring.empty(config.good_capacity, row), Ring.empty(config.bad_capacity, row)
     memory = Memory(good, bad, classifier, _optimizer(config).init(classifier))
     return on_policy.init(config, spec, key, dual=ppo_lag.dual(config).init(), extra=memory)
 
@@ -363,7 +329,7 @@ def seed(config: Config, seeding: Seeding, state: State) -> State:
     labels = np.repeat(seeding.labels, dataset.lengths)
 
     def filled(ring: Ring, label: int) -> Ring:
-        chosen = rows[labels == label][-ring.rows.shape[0] :]
+        chosen = rows[labels == label][-ring.capacity :]
         return ring.push(jnp.asarray(chosen), jnp.ones(len(chosen), jnp.bool_)) if len(chosen) else ring
 
     rings = (filled(memory.good, GOOD), filled(memory.bad, BAD))

@@ -17,16 +17,18 @@ import goodpath
 from goodpath import envs, methods
 from goodpath.data import hdf5
 from goodpath.data.collect import Driver, PolicyDriver, collect
+from goodpath.envs import pure
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError, nearest
 from goodpath.files import read_json, sha256, write_json
 from goodpath.labels import LabelFile
-from goodpath.methods.contract import Method, OnlineMethod, Seeding, Sources
+from goodpath.methods.contract import Method, OfflineMethod, OffPolicyMethod, OnlineMethod, Seeding, Sources
 from goodpath.oracles import GOOD
-from goodpath.policies import Policy, TrainedPolicy, load_policy, parameters_sha256
+from goodpath.policies import TrainedPolicy, load_policy, parameters_sha256
 from goodpath.reports.statistics import summarize
 from goodpath.spec import Spec
-from goodpath.training import evaluate as evaluation
+from goodpath.training.compiled import CompiledProgram
+from goodpath.training.judge import Judge, Lists, Nobody, Simulator, Verdict
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
 from goodpath.training.online import OnlineProgram
@@ -41,6 +43,7 @@ from goodpath.training.results import (
 from goodpath.trajectories import Dataset
 
 SCHEMA = 1
+AnyProgram = OfflineProgram | OnlineProgram | CompiledProgram
 
 
 @dataclass(frozen=True)
@@ -182,11 +185,11 @@ def train(
         schedule=schedule or Schedule(),
         command=command,
     )
-    if isinstance(chosen, OnlineMethod):
+    if not isinstance(chosen, OfflineMethod) and not environment:
+        raise GoodpathError(f"{method} learns by acting; say in which task with --env.")
+    if isinstance(chosen, OnlineMethod) or (isinstance(chosen, OffPolicyMethod) and not chosen.demonstrated):
         if data is not None:
             raise GoodpathError(f"{method} learns by acting and takes no --data; leave it out.")
-        if not environment:
-            raise GoodpathError(f"{method} learns by acting; say in which task with --env.")
         return _start(job, None, folder, quiet)
     if data is None:
         raise GoodpathError(f"{method} learns from data; give it a file with --data.")
@@ -249,8 +252,11 @@ def load_job(folder: Path) -> Job:
 
 
 @contextmanager
-def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[OfflineProgram | OnlineProgram]:
+def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[AnyProgram]:
     method = methods.find(job.method)
+    if isinstance(method, OffPolicyMethod):
+        yield CompiledProgram(method, job.config(), pure.find(job.environment), job.seeds, dataset)
+        return
     if isinstance(method, OnlineMethod):
         config, seeding = _seeding(job, method, folder)
         fast: Literal["fast"] | None = "fast" if "physics" in envs.choices(job.environment) else None
@@ -330,37 +336,15 @@ def _describe_data(job: Job, dataset: Dataset, folder: Path) -> None:
     )
 
 
-def _execute(
-    job: Job, program: OfflineProgram | OnlineProgram, dataset: Dataset | None, folder: Path, quiet: bool
-) -> Run:
+def _execute(job: Job, program: AnyProgram, dataset: Dataset | None, folder: Path, quiet: bool) -> Run:
     if dataset is not None:
         _describe_data(job, dataset, folder)
-    schedule, number = job.schedule, len(job.seeds)
-    env: BatchedEnv | None = None
+    judge = _judge(job, program)
     try:
-        if job.environment:
-            env = envs.make(job.environment, number * schedule.episodes)
-
-        def look(policies: Policy) -> evaluation.Evaluation | None:
-            return None if env is None else evaluation.evaluate(policies, env, schedule.episodes)
-
-        seconds = train_loop(program, folder, schedule, look, job.report_limit, quiet)
-        final = sampled = None
-        if env is not None:
-            final_env = envs.make(job.environment, number * schedule.final_episodes)
-            try:
-                final = evaluation.evaluate(
-                    program.policies(), final_env, schedule.final_episodes, draw=schedule.drawn
-                )
-                if isinstance(program, OnlineProgram):
-                    sampled = evaluation.evaluate(
-                        program.policies(), final_env, schedule.final_episodes, stochastic=True
-                    )
-            finally:
-                final_env.close()
+        seconds = train_loop(program, folder, job.schedule, judge.look, job.report_limit, quiet)
+        verdict = judge.verdict(program.policies())
     finally:
-        if env is not None:
-            env.close()
+        judge.close()
     for index, seed in enumerate(job.seeds):
         about = {
             "method": job.method,
@@ -371,33 +355,36 @@ def _execute(
             "goodpath": goodpath.__version__,
         }
         TrainedPolicy(program.policy(index), program.spec, about).save(policy_path(folder, seed))
-    tails = training_tail(folder) if isinstance(program, OnlineProgram) else None
-    result = _result(job, program, final, sampled, tails, seconds)
-    if final is not None:
-        write_paths(folder, final, job.seeds)
+    tails = None if isinstance(program, OfflineProgram) else training_tail(folder)
+    result = _result(job, program, verdict, tails, seconds)
+    if verdict.final is not None:
+        write_paths(folder, verdict.final, job.seeds)
     write_json(folder / "result.json", result)
     return Run(folder, result)
 
 
+def _judge(job: Job, program: AnyProgram) -> Judge:
+    if isinstance(program, CompiledProgram):
+        return Lists(program.task, len(job.seeds), job.schedule.drawn)
+    if not job.environment:
+        return Nobody(len(job.seeds))
+    sampled = isinstance(program, OnlineProgram)
+    return Simulator(job.environment, len(job.seeds), job.schedule, job.report_limit, sampled)
+
+
 def _result(
-    job: Job,
-    program: OfflineProgram | OnlineProgram,
-    final: evaluation.Evaluation | None,
-    sampled: evaluation.Evaluation | None,
-    tails: list[dict[str, float]] | None,
-    seconds: float,
+    job: Job, program: AnyProgram, verdict: Verdict, tails: list[dict[str, float]] | None, seconds: float
 ) -> dict[str, Any]:
-    limit = job.report_limit
+    limit, final = job.report_limit, verdict.final
     seeds = []
     for index, seed in enumerate(job.seeds):
         entry: dict[str, Any] = {"seed": seed, "cost_limit": job.cost_limit}
         if final is not None:
             entry |= seed_scores(final, index, limit, job.environment)
-        if sampled is not None:
-            entry["stochastic"] = seed_scores(sampled, index, limit, job.environment)
+        entry |= verdict.more[index]
         entry |= {
             "gradient_steps": program.updates,
-            "training_environment_steps": program.step if isinstance(program, OnlineProgram) else 0,
+            "training_environment_steps": 0 if isinstance(program, OfflineProgram) else program.step,
             "seconds": seconds,
             "throughput": program.step / max(seconds, 1e-9),
             "parameters_sha256": parameters_sha256(program.policy(index)),

@@ -1,0 +1,74 @@
+"""What learning draws from: a ring buffer of the newest rows, and different rows of a fixed set."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from goodpath.networks import mix
+
+
+class Ring(eqx.Module):
+    """The newest rows of what was pushed.
+
+    Attributes:
+        rows: a pytree of arrays (capacity, ...).
+        pushed: () rows so far.
+    """
+
+    rows: Any
+    pushed: Array
+
+    @classmethod
+    def empty(cls, capacity: int, row: Any) -> "Ring":
+        """A ring without rows; `row` is a pytree of arrays like those of one row."""
+        rows = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), row)
+        return cls(rows, jnp.zeros((), jnp.int32))
+
+    @property
+    def capacity(self) -> int:
+        """Rows that fit."""
+        return int(jax.tree.leaves(self.rows)[0].shape[0])
+
+    @property
+    def size(self) -> Array:
+        """() rows that are there."""
+        return jnp.minimum(self.pushed, self.capacity)
+
+    def _counted(self, pushed: Array) -> Array:
+        # Past two capacities the count starts over at one, lest it overflow.
+        return jnp.where(pushed >= 2 * self.capacity, pushed - self.capacity, pushed)
+
+    def add(self, row: Any) -> "Ring":
+        """With one more row, a pytree like that of `empty`."""
+        place = self.pushed % self.capacity
+        rows = jax.tree.map(lambda held, new: held.at[place].set(new), self.rows, row)
+        return Ring(rows, self._counted(self.pushed + 1))
+
+    def push(self, rows: Any, mask: Array) -> "Ring":
+        """With those of the (N, ...) rows whose mask (N,) is true; N must not exceed the capacity."""
+        place = (self.pushed + jnp.cumsum(mask) - 1) % self.capacity
+        # Rows that are not wanted go past the end, where they are dropped.
+        place = jnp.where(mask, place, self.capacity)
+        filled = jax.tree.map(lambda held, new: held.at[place].set(new, mode="drop"), self.rows, rows)
+        return Ring(filled, self._counted(self.pushed + jnp.sum(mask, dtype=jnp.int32)))
+
+    def sample(self, key: Array, number: int) -> Any:
+        """(number, ...) rows, drawn with replacement; zeros while it is empty."""
+        chosen = jax.random.randint(key, (number,), 0, jnp.maximum(self.size, 1))
+        return jax.tree.map(lambda held: held[chosen], self.rows)
+
+
+def different(key: Array, size: int, number: int) -> Array:
+    """(number,) different whole numbers below `size`, in no order; every choice of them is as likely.
+
+    The numbers are sorted by a hash that is written into their upper bits: `jax.random.permutation` takes ten
+    times as long for the sizes that matter here.
+    """
+    index = jnp.arange(size, dtype=jnp.uint32)
+    low = jnp.uint32(2 ** max(1, (size - 1).bit_length()) - 1)
+    seeds = jax.random.bits(key, (2,), jnp.uint32)
+    words = mix(mix(index * jnp.uint32(0x9E3779B1) + seeds[0]) ^ seeds[1])
+    return (jnp.sort((words & ~low) | index)[:number] & low).astype(jnp.int32)

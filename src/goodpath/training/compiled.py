@@ -1,0 +1,231 @@
+"""Training as one compiled program: acting in a task of pure functions, a replay buffer, and updates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from goodpath.envs.pure import PureTask
+from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
+from goodpath.policies import Policy
+from goodpath.replay import Ring
+from goodpath.trajectories import Dataset
+
+TOGETHER = 10  # seeds
+TALLIES = ("return", "cost", "length", "goal")
+
+
+@dataclass(frozen=True)
+class CompiledPhase:
+    """What the log calls a stretch of training."""
+
+    name: str
+
+
+class Training(eqx.Module):
+    """All that one seed's training is made of, besides its step.
+
+    Attributes:
+        learner: the method's state.
+        replay: `Transitions` of the agent.
+        episode: the task's state.
+        tally: (4,) sums over the episode so far, see `TALLIES`.
+        finished: (4,) of the newest episode that ended.
+        key: source of randomness.
+    """
+
+    learner: Any
+    replay: Ring
+    episode: Any
+    tally: Array
+    finished: Array
+    key: Array
+
+
+@partial(jax.jit, static_argnames=("method", "config", "task"))
+def _init(method: OffPolicyMethod, config: Any, task: PureTask, keys: Array) -> Training:
+    def one(key: Array) -> Training:
+        key, learner_key, episode_key = jax.random.split(key, 3)
+        size, actions = task.spec.observation_size, task.spec.action_size
+        blank, zero = jnp.zeros(size), jnp.zeros(())
+        row = Transitions(blank, jnp.zeros(actions), zero, blank, jnp.zeros((), jnp.bool_))
+        return Training(
+            learner=method.init(config, task.spec, learner_key),
+            replay=Ring.empty(min(config.capacity, config.steps), row),
+            episode=task.reset(episode_key),
+            tally=jnp.zeros(len(TALLIES)),
+            finished=jnp.zeros(len(TALLIES)),
+            key=key,
+        )
+
+    states = jax.vmap(one)(keys)
+    # Without weak types, so that the first call is compiled for the same types as all others.
+    return jax.tree.map(
+        lambda x: (
+            x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jax.lax.convert_element_type(x, x.dtype)
+        ),
+        states,
+    )
+
+
+def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, step: Array) -> Training:
+    """One step in the task, remembered."""
+    key, act_key, random_key, episode_key = jax.random.split(state.key, 4)
+    seen = task.observe(state.episode)
+    action = method.acts(state.learner)(seen, act_key)
+    if config.start:
+        number = task.spec.actions
+        anything = jax.nn.one_hot(jax.random.randint(random_key, (), 0, number), number)
+        action = jnp.where(step < config.start, anything, action)
+    outcome = task.step(state.episode, action)
+    row = Transitions(seen, action, outcome.reward, task.observe(outcome.state), outcome.terminated)
+    over = outcome.terminated | outcome.truncated
+    gained = jnp.stack([outcome.reward, jnp.sum(outcome.violations), jnp.ones(()), outcome.goal])
+    tally = state.tally + gained
+    return Training(
+        learner=state.learner,
+        replay=state.replay.add(row),
+        episode=jax.tree.map(partial(jnp.where, over), task.reset(episode_key), outcome.state),
+        tally=jnp.where(over, 0.0, tally),
+        finished=jnp.where(over, tally, state.finished),
+        key=key,
+    )
+
+
+def _learn(
+    method: OffPolicyMethod, config: Any, state: Training, demonstrations: Demonstrations | None
+) -> tuple[Training, Metrics]:
+    """The updates of one step, and the metrics of the last."""
+    metrics: Metrics = {}
+    learner, key = state.learner, state.key
+    for _ in range(config.updates):
+        key, batch_key, update_key = jax.random.split(key, 3)
+        batch = state.replay.sample(batch_key, config.batch)
+        learner, metrics = method.update(config, learner, batch, demonstrations, update_key)
+    return eqx.tree_at(lambda s: (s.learner, s.key), state, (learner, key)), metrics
+
+
+@partial(jax.jit, static_argnames=("method", "config", "task", "learns"), donate_argnames=("states",))
+def _advance(
+    method: OffPolicyMethod,
+    config: Any,
+    task: PureTask,
+    learns: bool,
+    states: Training,
+    demonstrations: Demonstrations | None,
+    first: Array,
+    until: Array,
+) -> tuple[Training, Metrics]:
+    """Runs steps `first` to `until` of all seeds side by side; gives new states and (seeds,) mean metrics."""
+
+    def one(state: Training, step: Array) -> tuple[Training, tuple[Metrics, Array, Array]]:
+        acted = _act(method, config, task, state, step)
+        ended = acted.tally[2] == 0
+        after, metrics = _learn(method, config, acted, demonstrations) if learns else (acted, {})
+        return after, (metrics, ended.astype(jnp.float32), jnp.where(ended, acted.finished, 0.0))
+
+    together = jax.vmap(one, in_axes=(0, None))
+
+    def turn(step: Array, carry: tuple[Training, Any]) -> tuple[Training, Any]:
+        after, found = together(carry[0], step)
+        return after, jax.tree.map(jnp.add, carry[1], found)
+
+    shapes = jax.eval_shape(together, states, first)[1]
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    # A loop of unknown length, so that one program does for every distance between two lines of the log.
+    states, (sums, episodes, finished) = jax.lax.fori_loop(first, until, turn, (states, nothing))
+    means = jax.tree.map(lambda total: total / (until - first), sums)
+    # Where no episode ended, the newest one before speaks.
+    scores = jnp.where(episodes[:, None] > 0, finished / jnp.maximum(episodes, 1)[:, None], states.finished)
+    return states, means | dict(zip(TALLIES, scores.T, strict=True)) | {"episodes": episodes}
+
+
+@partial(jax.jit, static_argnames=("method",))
+def _policies(method: OffPolicyMethod, learners: Any) -> Policy:
+    return jax.vmap(method.policy)(learners)
+
+
+class CompiledProgram:
+    """Trains all seeds of one off-policy method in one task.
+
+    Up to ten seeds run side by side (`vmap`): one seed's matrices are too small to fill a core. Groups of them are
+    started one after another without waiting, so that each may have a core of its own.
+
+    Args:
+        method: what to train.
+        config: its options.
+        task: what to act in.
+        seeds: one policy is trained for each.
+        dataset: demonstrations, for methods that learn from them.
+    """
+
+    unit = "steps"
+    stride = 1000
+
+    def __init__(
+        self,
+        method: OffPolicyMethod,
+        config: Any,
+        task: PureTask,
+        seeds: Sequence[int],
+        dataset: Dataset | None = None,
+    ) -> None:
+        self.method, self.config, self.task, self.spec = method, config, task, task.spec
+        self.seeds = tuple(seeds)
+        self.step, self.total_steps = 0, config.steps
+        self.demonstrations = (
+            None
+            if dataset is None
+            else Demonstrations(jnp.asarray(dataset.observations), jnp.asarray(dataset.actions))
+        )
+        number = -(-len(self.seeds) // TOGETHER)
+        groups = [group.tolist() for group in np.array_split(np.array(self.seeds), number)]
+        self.states: Any = tuple(
+            _init(method, config, task, jnp.stack([jax.random.key(seed) for seed in group]))
+            for group in groups
+        )
+
+    def phase(self) -> tuple[CompiledPhase, int]:
+        """Filling the buffer, then learning."""
+        wait = self._wait()
+        if self.step < wait:
+            return CompiledPhase("fill"), wait
+        return CompiledPhase(self.method.name), self.total_steps
+
+    def _wait(self) -> int:
+        """Steps before the first that is learnt from: the buffer then holds more than a batch."""
+        return min(max(self.config.batch, self.config.start), self.total_steps)
+
+    def advance(self, until: int) -> Metrics:
+        """Trains up to step `until`, within the current phase; gives (seeds,) mean metrics."""
+        learns = self.step >= self._wait()
+        until = min(until, self.total_steps)
+        first, last = jnp.asarray(self.step, jnp.int32), jnp.asarray(until, jnp.int32)
+        demonstrations = self.demonstrations if learns else None
+        advanced = [
+            _advance(self.method, self.config, self.task, learns, group, demonstrations, first, last)
+            for group in self.states
+        ]
+        self.states = tuple(states for states, _ in advanced)
+        self.step = until
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *[metrics for _, metrics in advanced])
+
+    @property
+    def updates(self) -> int:
+        """Updates so far."""
+        return max(0, self.step - self._wait()) * self.config.updates
+
+    def policies(self) -> Policy:
+        """The current policies of all seeds, stacked along a leading axis."""
+        parts = [_policies(self.method, group.learner) for group in self.states]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+    def policy(self, index: int) -> Policy:
+        """The current policy of one seed."""
+        return jax.tree.map(lambda leaf: leaf[index], self.policies())

@@ -1,0 +1,52 @@
+"""The ring against a Python list, and draws of different numbers against what chance allows."""
+
+from collections import Counter
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from goodpath.replay import Ring, different
+
+
+def test_a_ring_keeps_the_newest_rows():
+    ring = Ring.empty(5, jnp.zeros(1))
+    everything = []
+    for start in range(0, 24, 4):
+        rows = jnp.arange(start, start + 4, dtype=jnp.float32)[:, None]
+        mask = rows[:, 0] % 3 != 0
+        everything += [float(x) for x in rows[np.asarray(mask), 0]]
+        ring = ring.push(rows, mask)
+        assert int(ring.size) == min(5, len(everything))
+        held = sorted(np.asarray(ring.rows[: int(ring.size), 0]).tolist())
+        assert held == sorted(everything[-5:])
+    drawn = set(np.asarray(ring.sample(jax.random.key(0), 200))[:, 0].tolist())
+    assert drawn == set(everything[-5:])
+
+
+def test_adding_one_by_one_keeps_the_fields_of_a_row_together():
+    row = {"number": jnp.zeros((), jnp.int32), "pair": jnp.zeros(2), "odd": jnp.zeros((), jnp.bool_)}
+    ring, held, add = Ring.empty(4, row), [], jax.jit(Ring.add)
+    for i in range(11):
+        ring = add(ring, {"number": jnp.int32(i), "pair": jnp.array([i, -i], jnp.float32), "odd": i % 2 == 1})
+        held = [*held, i][-4:]
+        drawn = ring.sample(jax.random.key(i), 60)
+        assert set(drawn["number"].tolist()) == set(held)
+        assert drawn["pair"].tolist() == [[n, -n] for n in drawn["number"].tolist()]
+        assert drawn["odd"].tolist() == [n % 2 == 1 for n in drawn["number"].tolist()]
+    assert int(ring.pushed) < 8  # the count does not run away
+
+
+def test_different_numbers_are_different_and_every_one_is_as_likely():
+    draws = np.asarray(jax.vmap(lambda key: different(key, 20, 5))(jax.random.split(jax.random.key(0), 4000)))
+    assert all(len(set(row)) == 5 for row in draws.tolist())
+    counts = np.bincount(draws.ravel(), minlength=20)
+    # Each number is in a draw with probability 1/4: 1000 times, with a spread of 27.
+    assert len(counts) == 20
+    assert np.abs(counts - 1000).max() < 4 * 27.4
+    pairs = Counter(tuple(sorted(pair)) for row in draws.tolist() for pair in pairwise(row))
+    # Any of the 190 pairs stands side by side 4 * 4000 / 190 = 84 times.
+    assert len(pairs) == 190
+    assert max(pairs.values()) < 84 + 5 * 9.2
+    assert sorted(np.asarray(different(jax.random.key(1), 7, 7)).tolist()) == list(range(7))
