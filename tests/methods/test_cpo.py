@@ -121,6 +121,7 @@ def learn(probe, limit, rollout, updates, seeds, passes):
     method = find("cpo")
     options = {"hidden": (16, 16), "num_envs": 1000, "rollout": rollout, "steps": updates * rollout}
     options |= {"initial_std": 0.3, "target_kl": 0.02, "critic_learning_rate": 3e-3, "passes": passes}
+    options |= {"minibatch": 1000, "anneal": False, "free_steps": 0}
     config = make_config(method, "default", options)
     program = OnlineProgram(method, config, envs.make(probe, len(seeds) * config.num_envs), limit, seeds)
     log = [program.advance(program.step + program.stride) for _ in range(updates)]
