@@ -13,9 +13,10 @@ from goodpath.cli import main
 from goodpath.data.demos import play
 from goodpath.data.hdf5 import save
 from goodpath.envs.marble_maze import CELLS, KINDS, SETTINGS, side
+from goodpath.errors import GoodpathError
 from goodpath.files import read_json, write_json
 from goodpath.networks import MLP
-from goodpath.policies import CategoricalPolicy
+from goodpath.policies import CategoricalPolicy, load_policy
 from goodpath.reproduce import scopil
 from goodpath.reproduce.grid import Plan, Variant
 from goodpath.reproduce.run import reproduce
@@ -128,6 +129,30 @@ def test_nothing_is_trained_or_shown_twice(made, monkeypatch):
     again = reproduce(asked, quiet=True)
     assert again.table == first.table
     assert {file: file.stat().st_mtime_ns for file in asked.out.glob(f"{MAZE}/**/*")} == before
+
+
+def test_a_run_that_learned_from_other_demonstrations_is_refused(made):
+    asked, _ = made
+    path = asked.out / MAZE / "demos.h5"
+    kept = path.read_bytes()
+    try:
+        save(play(SETTINGS[MAZE], [5], [[0, 1, 2]]).dataset, path)
+        with pytest.raises(GoodpathError, match="demonstrations"):
+            reproduce(asked, quiet=True)
+    finally:
+        path.write_bytes(kept)
+
+
+def test_the_two_mode_setting_says_on_which_side_the_policies_pass(tmp_path):
+    maze = "MarbleMazeTwoModes-v0"
+    asked = plan(tmp_path, tasks=(maze,), methods=("bc",), seeds=(3,))
+    done = reproduce(asked, quiet=True)
+    [row] = done.table["sections"][0]["rows"]
+    policy = load_policy(tmp_path / maze / "bc" / "policies" / "seed-3.npz").policy
+    [greedy] = [seed["greedy"] for seed in row["sides"]["seeds"]]
+    assert greedy == pytest.approx(by_hand(policy))
+    assert read_json(tmp_path / maze / "bc" / "sides.json") == row["sides"]
+    assert f"| BC | {100 * greedy['left']:.1f} |" in done.text.split("### sides")[1]
 
 
 def steering(seed):

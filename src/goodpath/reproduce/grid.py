@@ -12,6 +12,7 @@ from typing import Any, Literal
 from goodpath import envs, methods
 from goodpath.data.collect import PolicyDriver, collect
 from goodpath.errors import GoodpathError, nearest
+from goodpath.files import sha256
 from goodpath.methods.contract import Method, OfflineMethod, OffPolicyMethod
 from goodpath.reports.html import write
 from goodpath.training.loop import Schedule
@@ -255,6 +256,9 @@ def differences(cell: Cell) -> list[str]:
         "seeds": (job.seeds, cell.seeds),
         "episodes": (job.schedule.final_episodes, cell.schedule.final_episodes),
     }
+    demonstrations = _demonstrations(cell)
+    if demonstrations is not None and demonstrations.is_file():
+        pairs["demonstrations"] = (job.data_sha256[:12], sha256(demonstrations)[:12])
     if job.method == cell.method.name:
         wanted, had = asdict(cell.config), asdict(job.config())
         pairs |= {name.replace("_", " "): (had[name], wanted[name]) for name in wanted}
@@ -334,21 +338,29 @@ def _finish(cell: Cell, was: Condition, failures: dict[Path, str], quiet: bool, 
     write([cell.folder], cell.folder / "report.html")
 
 
+def _takes_data(method: Method) -> bool:
+    return isinstance(method, OfflineMethod) or (isinstance(method, OffPolicyMethod) and method.demonstrated)
+
+
+def _demonstrations(cell: Cell) -> Path | None:
+    """Where the study's demonstrations for a cell are or will be; None where it learns from none."""
+    needed = cell.demonstrate is not None and cell.start is None and _takes_data(cell.method)
+    return cell.folder.parent / "demos.h5" if needed else None
+
+
 def _data(cell: Cell) -> Path | None:
     """What a method learns from, where it needs data, made where it is not there yet.
 
     Either episodes of the most likely actions of another cell's first policy, or the study's demonstrations.
     """
-    method = cell.method
-    if not isinstance(method, OfflineMethod) and not (
-        isinstance(method, OffPolicyMethod) and method.demonstrated
-    ):
+    demonstrations = _demonstrations(cell)
+    if demonstrations is not None:
+        if not demonstrations.is_file():
+            assert cell.demonstrate is not None
+            cell.demonstrate(cell.task, demonstrations)
+        return demonstrations
+    if not _takes_data(cell.method):
         return None
-    if cell.start is None and cell.demonstrate is not None:
-        path = cell.folder.parent / "demos.h5"
-        if not path.is_file():
-            cell.demonstrate(cell.task, path)
-        return path
     if cell.start is None:
         raise GoodpathError(f"{cell.label} learns from data, and its variant says not from whose.")
     path = cell.folder.parent / f"data-{cell.start.name}.hdf5"

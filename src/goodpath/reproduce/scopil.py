@@ -4,6 +4,7 @@ The tables of the paper could not be read. What stands beside ours are figures t
 that its authors once published, simulator and agent, with demonstrations of a planner.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def planner_scores(games: Games) -> dict[str, Any]:
     return same.scores(0, KINDS)
 
 
-def build(plan: Plan, failures: dict[Path, str]) -> dict[str, Any]:
+def build(plan: Plan, failures: Mapping[Path, str]) -> dict[str, Any]:
     """See `Presentation`."""
     table = scopil_table.build(plan, failures)
     for section in table["sections"]:
