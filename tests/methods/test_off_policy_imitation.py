@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from goodpath.methods import bc, gail, sac_discrete, sqil
-from goodpath.methods.contract import Demonstrations, Transitions
+from goodpath.methods import bc, bc_good_bad, gail, sac_discrete, sqil
+from goodpath.methods.contract import Data, Demonstrations, Transitions
 from goodpath.networks import MLP
 from goodpath.policies import CategoricalPolicy
 from goodpath.spec import Spec
@@ -181,3 +181,13 @@ def test_cloning_discrete_actions_gives_their_shares():
     loss = float(bc.clone_loss(policy, seen, actions, np.ones(8, np.float32), KEY))
     assert loss == pytest.approx(1.5 * np.log(2), abs=0.01)
     assert float(metrics["loss"][0]) > loss
+
+
+@pytest.mark.parametrize(("floor", "away"), [(-1.0, -1.0), (-2.0, -np.log(4))])
+def test_the_floor_under_a_bad_action_counts_once_where_actions_are_discrete(floor, away):
+    policy = CategoricalPolicy(MLP((jnp.zeros((3, 4)),), (jnp.zeros(4),)))
+    data = Data(numbers(0, 4, 3), jnp.eye(4), 4)
+    batch = {"good": np.array([0, 1]), "bad": np.array([2, 3])}
+    batch |= {"good_mask": np.ones(2, np.float32), "bad_mask": np.ones(2, np.float32)}
+    loss, _ = bc_good_bad.loss(bc_good_bad.Config(floor=floor), policy, data, batch, KEY)
+    assert float(loss) == pytest.approx(0.5 * np.log(4) + 0.5 * away, abs=1e-6)

@@ -121,7 +121,8 @@ def explanations(table: dict[str, Any]) -> list[str]:
         "over seeds.",
         "",
         "- H, V, C: steps of a game that violate a constraint, and in % their share of its steps.",
-        "- at least: the violations that no policy can avoid from these starts.",
+        "- at least: the violations that no policy can avoid from these starts. With two modes the planner plays a "
+        "start on each side, where there are two, so that its means weigh the starts differently.",
         f"- re-run: return; H; C; goal. This is {table['rerun']}.",
     ]
 
