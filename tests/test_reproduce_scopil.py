@@ -226,3 +226,6 @@ def test_the_re_run_is_named_as_such_and_stands_beside_its_own_rows(tmp_path):
     rows = [line for line in text.splitlines() if line.startswith("| SCOPIL, release")]
     assert rows[0].endswith("| -12.54 ± 0.04; H 0.00; C 0.05; goal 100 % |")
     assert rows[2].endswith("| -15.4 ± 2.6; H 3.6 ± 1.8; C 0.30; goal 99 % |")
+    assert all(line.endswith("| – |") for line in text.splitlines() if line.startswith("| GAIL"))
+    elsewhere = reproduce(replace(asked, tasks=("MarbleMazeMulti-v0",)), only_table=True).text
+    assert "goal 99 %" not in elsewhere
