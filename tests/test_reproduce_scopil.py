@@ -21,6 +21,7 @@ from goodpath.reproduce import scopil
 from goodpath.reproduce.grid import Plan, Variant
 from goodpath.reproduce.run import reproduce
 from goodpath.reproduce.sides import FAR, shares
+from goodpath.reproduce.table import DASH
 from goodpath.training.compiled import CompiledProgram
 from goodpath.training.offline import OfflineProgram
 
@@ -226,6 +227,6 @@ def test_the_re_run_is_named_as_such_and_stands_beside_its_own_rows(tmp_path):
     rows = [line for line in text.splitlines() if line.startswith("| SCOPIL, release")]
     assert rows[0].endswith("| -12.54 ± 0.04; H 0.00; C 0.05; goal 100 % |")
     assert rows[2].endswith("| -15.4 ± 2.6; H 3.6 ± 1.8; C 0.30; goal 99 % |")
-    assert all(line.endswith("| – |") for line in text.splitlines() if line.startswith("| GAIL"))
+    assert all(line.endswith(f"| {DASH} |") for line in text.splitlines() if line.startswith("| GAIL"))
     elsewhere = reproduce(replace(asked, tasks=("MarbleMazeMulti-v0",)), only_table=True).text
     assert "goal 99 %" not in elsewhere

@@ -48,7 +48,7 @@ CLAIMS = (
     "test starts.",
 )
 
-# Of the line and the circle: variant -> list -> return, H, C (violating steps a game) and share of games that reach the goal.
+# Of the line and the circle: variant -> list -> return, H, C (violating steps a game) and goal rate.
 _MAIN = {
     "planner": (("-12.56", "0", "0.025", "100 %"), ("-11.56", "0", "0.05", "100 %")),
     "sac-discrete": (
