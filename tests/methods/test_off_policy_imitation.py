@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from goodpath.envs.pure import Outcome, PureTask
 from goodpath.methods import bc, bc_good_bad, gail, sac_discrete, sqil
 from goodpath.methods.contract import Data, Demonstrations, Transitions
 from goodpath.networks import MLP
 from goodpath.policies import CategoricalPolicy
 from goodpath.spec import Spec
+from goodpath.training.compiled import CompiledProgram
 from goodpath.training.offline import OfflineProgram
 from goodpath.trajectories import Dataset, Trajectory
 
@@ -191,3 +193,43 @@ def test_the_floor_under_a_bad_action_counts_once_where_actions_are_discrete(flo
     batch |= {"good_mask": np.ones(2, np.float32), "bad_mask": np.ones(2, np.float32)}
     loss, _ = bc_good_bad.loss(bc_good_bad.Config(floor=floor), policy, data, batch, KEY)
     assert float(loss) == pytest.approx(0.5 * np.log(4) + 0.5 * away, abs=1e-6)
+
+
+# One step in one of three contexts. The reward is for action 3, and the expert takes 0, 1 and 2.
+BANDIT = PureTask(
+    Spec("", 3, 4, 1, 0.0, 1.0, actions=4),
+    ("none",),
+    lambda key: jax.random.randint(key, (), 0, 3),
+    lambda state: jnp.eye(3)[state],
+    lambda state, action: Outcome(
+        state, 2 * action[3], jnp.zeros(1), jnp.array(True), jnp.array(False), jnp.array(True)
+    ),
+    lambda start: start,
+    {"test": (0, 1, 2)},
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "expected"),
+    [
+        (sqil.SQIL, {}, [0, 1, 2]),
+        (gail.GAIL, {"discriminator_learning_rate": 3e-3}, [0, 1, 2]),
+        (sac_discrete.SAC_DISCRETE, {}, [3, 3, 3]),
+    ],
+)
+def test_imitators_do_what_the_expert_does_and_not_what_is_paid(method, options, expected):
+    rates = {"learning_rate": 3e-3, "critic_learning_rate": 3e-3, "temperature_learning_rate": 0.0}
+    config = method.config(steps=1500, hidden=(16,), batch=64, initial_temperature=0.1, **rates, **options)
+    actions = np.eye(4, dtype=np.float32)[:3]
+    seen, zero = np.eye(3, dtype=np.float32), np.zeros(1, np.float32)
+    steps = [
+        Trajectory(seen[i : i + 1], seen[i : i + 1], actions[i : i + 1], zero, zero, True, False)
+        for i in range(3)
+    ]
+    dataset = Dataset.from_trajectories(steps) if method.demonstrated else None
+    program = CompiledProgram(method, config, BANDIT, (0,), dataset)
+    while program.step < program.total_steps:
+        program.advance(program.phase()[1])
+    shares = np.exp(np.asarray(program.policy(0).log_probs(jnp.eye(3))))
+    assert shares.argmax(1).tolist() == expected
+    assert shares.max(1).min() > 0.9
