@@ -61,6 +61,12 @@ class Ring(eqx.Module):
         return jax.tree.map(lambda held: held[chosen], self.rows)
 
 
+def sample(key: Array, rows: Any, number: int) -> Any:
+    """(number, ...) rows of a pytree of (N, ...) arrays, drawn with replacement."""
+    chosen = jax.random.randint(key, (number,), 0, len(jax.tree.leaves(rows)[0]))
+    return jax.tree.map(lambda leaf: leaf[chosen], rows)
+
+
 def different(key: Array, size: int, number: int) -> Array:
     """(number,) different whole numbers below `size`, in no order; every choice of them is as likely.
 

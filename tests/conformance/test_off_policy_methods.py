@@ -12,11 +12,11 @@ from goodpath.cli import main
 from goodpath.data.demos import play
 from goodpath.data.hdf5 import save
 from goodpath.envs import pure
-from goodpath.envs.marble_maze import SETTINGS, TEST_STARTS
+from goodpath.envs.marble_maze import KINDS, SETTINGS, TEST_STARTS
 from goodpath.errors import GoodpathError
 from goodpath.methods import METHODS, find
 from goodpath.methods.contract import OffPolicyMethod
-from goodpath.policies import load_policy, parameters_sha256
+from goodpath.policies import CategoricalPolicy, load_policy, parameters_sha256
 from goodpath.training import checkpoint, compiled
 from goodpath.training.compiled import CompiledProgram
 from goodpath.training.games import play as play_games
@@ -157,6 +157,20 @@ def test_games_of_the_compiled_evaluation_are_those_of_the_batched_environment()
     np.testing.assert_allclose(games.lengths[1], lengths)
     np.testing.assert_allclose(games.returns[1], returns, rtol=1e-4)
     np.testing.assert_allclose(games.violations[1], costs)
+
+
+def test_cloning_in_a_maze_is_evaluated_from_the_same_starts(tmp_path):
+    options = {"hidden": (8,), "steps": 20}
+    result = train("bc", demonstrations(), env=MAZE, cost_limit=0.0, out=tmp_path, options=options).result
+    [entry] = result["seeds"]
+    policy = load_policy(tmp_path / "policies" / "seed-0.npz").policy
+    assert isinstance(policy, CategoricalPolicy)
+    stacked = jax.tree.map(lambda leaf: leaf[None], policy)
+    for name, starts in pure.find(MAZE).lists.items():
+        games = play_games(pure.find(MAZE), stacked, starts)
+        assert entry["lists"][name] == games.scores(0, KINDS)
+        assert entry["stochastic"]["lists"][name]["games"] == 40
+    assert entry["return"] == entry["lists"]["test"]["return"]
 
 
 def test_bad_input_is_explained():

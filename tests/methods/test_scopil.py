@@ -31,7 +31,13 @@ def one_hot(seed, number):
 BATCH = Transitions(
     numbers(0, 16, 3), one_hot(1, 16), numbers(2, 16), numbers(3, 16, 3), jnp.arange(16) % 5 == 0
 )
-PAIRS = Demonstrations(numbers(4, 12, 3), one_hot(5, 12))
+
+
+def demonstrations(observations, actions):
+    return Demonstrations(observations, actions, observations, jnp.zeros(len(actions), bool))
+
+
+PAIRS = demonstrations(numbers(4, 12, 3), one_hot(5, 12))
 
 
 def fresh(config=SMALL):
@@ -186,7 +192,7 @@ def test_a_uniform_expert_meets_the_constraint_exactly_at_temperature_one(ways):
     logits = jnp.where(jnp.arange(4) < ways, 0.0, -40.0)
     policy = CategoricalPolicy(MLP((jnp.zeros((3, 4)),), (logits,)))
     states = jnp.zeros((ways, 3))
-    pairs = Demonstrations(states, jnp.eye(4)[:ways])
+    pairs = demonstrations(states, jnp.eye(4)[:ways])
     for temperature in (1.0, 0.25):
         g, _ = scopil.constraint(SMALL, policy, jnp.float32(temperature), pairs)
         assert float(g) == pytest.approx((1 - temperature) * math.log(ways), abs=1e-5)
@@ -206,7 +212,7 @@ def test_beta_divides_the_entropy_between_the_two():
 
 def test_a_large_fixed_multiplier_clones_the_demonstrations():
     # Three actions in one state, half, a quarter and a quarter of the time: cloning gives these shares.
-    pairs = Demonstrations(jnp.ones((4, 3)), jax.nn.one_hot(jnp.array([0, 0, 1, 2]), 4))
+    pairs = demonstrations(jnp.ones((4, 3)), jax.nn.one_hot(jnp.array([0, 0, 1, 2]), 4))
     config = replace(
         SMALL,
         initial_multiplier=1e4,

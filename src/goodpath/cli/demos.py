@@ -40,11 +40,11 @@ def main(arguments: list[str]) -> int:
     """Runs the command."""
     options = tyro.cli(Arguments, args=arguments, prog="goodpath demos")
     from goodpath.data import hdf5
-    from goodpath.data.demos import demonstrate, summary
+    from goodpath.data.demos import demonstrate, summary, usual_mode
     from goodpath.envs.marble_maze import find
 
     maze = find(options.environment)
-    mode = options.mode or ("both" if "TwoModes" in maze.name else "any")
+    mode = options.mode or usual_mode(maze)
     games = demonstrate(
         maze, mode, options.starts, options.mistakes, options.coverage, options.seed, options.beam
     )

@@ -3,11 +3,15 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from goodpath.errors import GoodpathError, nearest
 from goodpath.reproduce import STUDIES
+
+if TYPE_CHECKING:
+    from goodpath.reproduce.grid import Plan
 
 USAGE = """usage: goodpath reproduce STUDY [options]     (goodpath reproduce STUDY --help lists them)
 
@@ -52,6 +56,43 @@ class Sim:
     """Show no progress."""
 
 
+@dataclass(frozen=True)
+class Scopil:
+    """Train what the SCOPIL paper compares in its marble maze, and table it.
+
+    What is finished is skipped, and what was interrupted goes on, so the same command can be given again and again.
+    """
+
+    settings: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--tasks"])] = (
+        "h-c",
+        "multi-constraint",
+        "two-mode",
+    )
+    """Settings, tables of their own: h-c, multi-constraint, two-mode, or a maze's name such as MarbleMazeLegacy-v0."""
+    methods: tuple[str, ...] = (
+        "sac-discrete",
+        "scopil",
+        "s-eic",
+        "s-dgd-eic",
+        "scopil-release",
+        "bc",
+        "sqil",
+        "gail",
+        "gail-constraint",
+    )
+    """Rows."""
+    seeds: tuple[int, ...] = tuple(range(10))
+    """Of each run."""
+    steps: int = 100_000
+    """Environment steps of each seed, as in the authors' configuration."""
+    out: Path = Path("runs/scopil")
+    """Folder for runs, demonstrations and tables."""
+    only_table: bool = False
+    """Train nothing; table what is finished."""
+    quiet: bool = False
+    """Show no progress."""
+
+
 def main(arguments: list[str]) -> int:
     """Runs the command."""
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -62,15 +103,13 @@ def main(arguments: list[str]) -> int:
         raise GoodpathError(
             f"'{arguments[0]}' cannot be reproduced; {', '.join(known)} can.{nearest(arguments[0], known)}"
         )
-    return _sim(arguments[1:])
+    return {"sim": _sim, "scopil": _scopil}[arguments[0]](arguments[1:])
 
 
 def _sim(arguments: list[str]) -> int:
     chosen = tyro.cli(Sim, args=arguments, prog="goodpath reproduce sim")
     from goodpath.reproduce import sim
     from goodpath.reproduce.grid import Plan
-    from goodpath.reproduce.run import reproduce
-    from goodpath.training.loop import Interrupted
 
     more = [name for name in sim.UNKNOWN_COST if chosen.unknown_cost and name not in chosen.methods]
     plan = Plan(
@@ -85,11 +124,37 @@ def _sim(arguments: list[str]) -> int:
         episodes=chosen.episodes,
         command=" ".join(["goodpath", "reproduce", "sim", *arguments]),
     )
+    return _make(plan, chosen.only_table, chosen.quiet)
+
+
+def _scopil(arguments: list[str]) -> int:
+    chosen = tyro.cli(Scopil, args=arguments, prog="goodpath reproduce scopil")
+    from goodpath.reproduce import scopil
+    from goodpath.reproduce.grid import Plan
+
+    plan = Plan(
+        study=scopil.STUDY,
+        tasks=tuple(scopil.find(name) for name in chosen.settings),
+        methods=chosen.methods,
+        seeds=chosen.seeds,
+        steps=chosen.steps,
+        limits=scopil.LIMITS,
+        out=chosen.out,
+        command=" ".join(["goodpath", "reproduce", "scopil", *arguments]),
+    )
+    return _make(plan, chosen.only_table, chosen.quiet)
+
+
+def _make(plan: "Plan", only_table: bool, quiet: bool) -> int:
+    """Makes what was asked for, and prints it."""
+    from goodpath.reproduce.run import reproduce
+    from goodpath.training.loop import Interrupted
+
     try:
-        made = reproduce(plan, chosen.only_table, chosen.quiet)
+        made = reproduce(plan, only_table, quiet)
     except Interrupted as stop:
         print(f"goodpath: stopped and saved {stop}; give the same command again to go on.", file=sys.stderr)
         return 130
     print(made.text)
-    print(f"{chosen.out / 'report.html'}")
+    print(f"{plan.out / ('table.md' if plan.study.presentation.page is None else 'report.html')}")
     return 1 if made.failures else 0

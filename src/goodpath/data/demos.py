@@ -110,6 +110,11 @@ def _scan(maze: Maze, start: State, actions: Array) -> tuple[Transition, State, 
     return outcomes, states, maze.observe(states)
 
 
+def usual_mode(maze: Maze) -> Passing:
+    """On which side games of a setting pass the circle when nothing is said: both where its name says so."""
+    return "both" if "TwoModes" in maze.name else "any"
+
+
 def demonstrate(
     maze: Maze,
     mode: Passing = "any",

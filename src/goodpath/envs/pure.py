@@ -56,6 +56,11 @@ class PureTask:
     lists: Mapping[str, tuple[int, ...]]
 
 
+def known(name: str) -> bool:
+    """Whether there is a pure task of that name."""
+    return name in marble_maze.SETTINGS
+
+
 @lru_cache
 def find(name: str) -> PureTask:
     """The pure task of that name.
@@ -63,11 +68,11 @@ def find(name: str) -> PureTask:
     Raises:
         GoodpathError: there is no such environment, or it is none of pure functions.
     """
-    if name not in marble_maze.SETTINGS:
-        known = list(marble_maze.SETTINGS)
+    if not known(name):
+        names = list(marble_maze.SETTINGS)
         raise GoodpathError(
-            f"'{name}' cannot be compiled into a program that learns in it; what can be is {', '.join(known)}."
-            f"{nearest(name, known)}"
+            f"'{name}' cannot be compiled into a program that learns in it; what can be is {', '.join(names)}."
+            f"{nearest(name, names)}"
         )
     maze = marble_maze.SETTINGS[name]
 

@@ -16,6 +16,7 @@ METHODS: dict[str, tuple[str, str]] = {
     "cpo": ("goodpath.methods.cpo:CPO", "constrained policy optimisation (arXiv 1705.10528)"),
     "cup": ("goodpath.methods.cup:CUP", "improve, then project back to the limit (arXiv 2209.07089)"),
     "focops": ("goodpath.methods.focops:FOCOPS", "first order steps in policy space (arXiv 2002.06506)"),
+    "gail": ("goodpath.methods.gail:GAIL", "act so that a classifier cannot tell (arXiv 1606.03476)"),
     "ppo": ("goodpath.methods.ppo:PPO", "proximal policy optimisation, blind to cost (arXiv 1707.06347)"),
     "ppo-lag": ("goodpath.methods.ppo_lag:PPO_LAG", "PPO-Lagrangian with a gradient or PID multiplier"),
     "sac-discrete": (
@@ -24,6 +25,10 @@ METHODS: dict[str, tuple[str, str]] = {
     ),
     "scopil": ("goodpath.methods.scopil:SCOPIL", "constraints from demonstrations (arXiv 2507.06780)"),
     "sim": ("goodpath.methods.sim:SIM", "imitate good episodes and avoid bad ones (arXiv 2312.10385)"),
+    "sqil": (
+        "goodpath.methods.sqil:SQIL",
+        "one reward for demonstrations, one for oneself (arXiv 1905.11108)",
+    ),
     "trac": ("goodpath.methods.trac:TRAC", "trajectory classification, offline (arXiv 2412.15429)"),
 }
 

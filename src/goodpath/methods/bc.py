@@ -1,7 +1,8 @@
 """Behaviour cloning: imitate the actions in the data, all of them or those of safe trajectories only.
 
 Minimises the mean over transitions of -log pi(a|s). With a deterministic policy that is the squared distance
-to the recorded action (`policies.DeterministicPolicy`).
+to the recorded action (`policies.DeterministicPolicy`). Where actions are discrete the policy is a softmax
+(`policies.CategoricalPolicy`), and it is the cross-entropy.
 
 * `bc` clones every trajectory, so it inherits the data's mean cost, whatever the limit is.
 * `bc-safe` clones the trajectories whose cost is at or under the limit: the baseline to beat in offline safe
@@ -22,7 +23,7 @@ from goodpath.errors import GoodpathError
 from goodpath.methods.contract import Batch, Data, Metrics, OfflineMethod, Phase, Shuffle
 from goodpath.networks import mlp
 from goodpath.oracles import GOOD, CostLimit
-from goodpath.policies import DeterministicPolicy, Policy, SquashedGaussianPolicy
+from goodpath.policies import CategoricalPolicy, DeterministicPolicy, Policy, SquashedGaussianPolicy
 from goodpath.spec import Spec
 from goodpath.trajectories import Dataset
 
@@ -42,7 +43,7 @@ class Cloning:
     dropout: float = 0.0
     """Probability that a hidden unit is dropped while training."""
     policy: Literal["deterministic", "gaussian"] = "deterministic"
-    """Squared error of a tanh output, or the density of a squashed Gaussian."""
+    """Squared error of a tanh output, or the density of a squashed Gaussian; a softmax where actions are discrete."""
     normalize: Literal["none", "scale", "whiten"] = "whiten"
     """What is done to observations before the network: nothing, unit variances, or unit covariance."""
 
@@ -95,6 +96,9 @@ def make_policy(
     key: Array,
 ) -> Policy:
     """A fresh policy with orthogonal weights for the spec's observations and actions."""
+    if spec.actions:
+        network = mlp((spec.observation_size, *hidden, spec.actions), key, dropout_rate=dropout)
+        return CategoricalPolicy(network)
     if kind == "deterministic":
         network = mlp((spec.observation_size, *hidden, spec.action_size), key, dropout_rate=dropout)
         return DeterministicPolicy(network, spec.action_low, spec.action_high)

@@ -32,7 +32,7 @@ from goodpath.methods import bc
 from goodpath.methods.bc import State
 from goodpath.methods.contract import Batch, Data, Metrics, OfflineMethod, Phase, Shuffle
 from goodpath.oracles import BAD, GOOD, All, CostLimit, Oracle, ReturnThreshold
-from goodpath.policies import Policy
+from goodpath.policies import CategoricalPolicy, Policy
 from goodpath.trajectories import Dataset
 
 
@@ -121,7 +121,8 @@ def loss(
         return jnp.sum(mask * values) / jnp.sum(mask)
 
     good, bad = log_prob("good", keys[0]), log_prob("bad", keys[1])
-    floor = config.floor * data.actions.shape[1]
+    components = 1 if isinstance(policy, CategoricalPolicy) else data.actions.shape[1]
+    floor = config.floor * components
     away = mean("bad", jnp.maximum(bad, floor))
     value = -config.good_weight * mean("good", good) + (1 - config.good_weight) * away
     return value, {"good_log_prob": mean("good", good), "bad_log_prob": mean("bad", bad)}

@@ -223,10 +223,14 @@ class Demonstrations(eqx.Module):
     Attributes:
         observations: (N, observation).
         actions: (N, action).
+        next_observations: (N, observation) true successors, also where an episode ended.
+        terminated: (N,) bool, the environment ended the episode.
     """
 
     observations: Array
     actions: Array
+    next_observations: Array
+    terminated: Array
 
 
 @dataclass(frozen=True, eq=False)  # so that programs can be compiled for it

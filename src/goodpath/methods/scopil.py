@@ -25,6 +25,7 @@ out of g, so that m only rises; `s-dgd-eic` fixes m as well. Without any, see `s
 from dataclasses import dataclass, replace
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -92,7 +93,8 @@ def draw(config: Config, demonstrations: Demonstrations, key: Array) -> Demonstr
     if number <= config.demonstration_batch:
         return demonstrations
     chosen = different(key, number, config.demonstration_batch)
-    return Demonstrations(demonstrations.observations[chosen], demonstrations.actions[chosen])
+    pairs: Demonstrations = jax.tree.map(lambda leaf: leaf[chosen], demonstrations)
+    return pairs
 
 
 def constraint(

@@ -25,6 +25,8 @@ NAMES = {
     "sim": "SIM",
     "sagui": "SaGui",
     "scopil": "SCOPIL",
+    "sqil": "SQIL",
+    "gail": "GAIL",
     "ppo-lagrangian": "PPO-Lagrangian",
     "sac-lagrangian": "SAC-Lagrangian",
 }

@@ -1,4 +1,7 @@
 """Papers' experiments as grids of ordinary run folders: trained, resumed or skipped, then tabled beside the paper."""
 
 # name -> (module:attribute of a `Study`, what it is)
-STUDIES = {"sim": ("goodpath.reproduce.sim:STUDY", "the tables of SIM (arXiv 2312.10385)")}
+STUDIES = {
+    "scopil": ("goodpath.reproduce.scopil:STUDY", "the settings and methods of SCOPIL (arXiv 2507.06780)"),
+    "sim": ("goodpath.reproduce.sim:STUDY", "the tables of SIM (arXiv 2312.10385)"),
+}

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from goodpath import envs, methods
 from goodpath.data.collect import PolicyDriver, collect
 from goodpath.errors import GoodpathError, nearest
-from goodpath.methods.contract import Method, OfflineMethod
+from goodpath.files import sha256
+from goodpath.methods.contract import Method, OfflineMethod, OffPolicyMethod
 from goodpath.reports.html import write
 from goodpath.training.loop import Schedule
 from goodpath.training.results import find_policies
@@ -21,6 +22,7 @@ from goodpath.training.run import load_job, make_config, resume, train
 EPISODES_OF_DATA = 1000
 
 Condition = Literal["finished", "unfinished", "new"]
+Demonstrate = Callable[[str, Path], object]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,21 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Presentation:
+    """How what a grid has found is shown.
+
+    Attributes:
+        build: (plan, folder -> message of each cell that failed) -> what `table.json` says.
+        markdown: that -> `table.md`.
+        page: (plan, that) -> `report.html`; None for no page.
+    """
+
+    build: Callable[["Plan", Mapping[Path, str]], dict[str, Any]]
+    markdown: Callable[[dict[str, Any]], str]
+    page: Callable[["Plan", dict[str, Any]], str] | None = None
+
+
+@dataclass(frozen=True)
 class Study:
     """What a paper compares.
 
@@ -71,7 +88,9 @@ class Study:
         variants: name -> row.
         figures: task -> variant -> what the paper reports.
         deviations: plan -> sentences on what differs from the paper.
+        presentation: its tables.
         weight: share of the old value in the moving average of the paper's curves.
+        demonstrate: (task, path) -> writes the demonstrations that methods learn from; None where there are none.
     """
 
     name: str
@@ -81,7 +100,9 @@ class Study:
     variants: Mapping[str, Variant]
     figures: Mapping[str, Mapping[str, Score]]
     deviations: Callable[["Plan"], list[str]]
+    presentation: Presentation
     weight: float = 0.8
+    demonstrate: Demonstrate | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,7 @@ class Cell:
         schedule: of the run.
         folder: where it is.
         start: cell that has to be finished before this one; None for most.
+        demonstrate: see `Study`.
     """
 
     task: str
@@ -126,6 +148,7 @@ class Cell:
     schedule: Schedule
     folder: Path
     start: "Cell | None" = None
+    demonstrate: Demonstrate | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +224,7 @@ class Plan:
             schedule=Schedule(episodes=max(1, self.episodes // 4), final_episodes=self.episodes),
             folder=home / name,
             start=start,
+            demonstrate=self.study.demonstrate,
         )
 
 
@@ -232,6 +256,9 @@ def differences(cell: Cell) -> list[str]:
         "seeds": (job.seeds, cell.seeds),
         "episodes": (job.schedule.final_episodes, cell.schedule.final_episodes),
     }
+    demonstrations = _demonstrations(cell)
+    if demonstrations is not None and demonstrations.is_file():
+        pairs["demonstrations"] = (job.data_sha256[:12], sha256(demonstrations)[:12])
     if job.method == cell.method.name:
         wanted, had = asdict(cell.config), asdict(job.config())
         pairs |= {name.replace("_", " "): (had[name], wanted[name]) for name in wanted}
@@ -311,9 +338,28 @@ def _finish(cell: Cell, was: Condition, failures: dict[Path, str], quiet: bool, 
     write([cell.folder], cell.folder / "report.html")
 
 
+def _takes_data(method: Method) -> bool:
+    return isinstance(method, OfflineMethod) or (isinstance(method, OffPolicyMethod) and method.demonstrated)
+
+
+def _demonstrations(cell: Cell) -> Path | None:
+    """Where the study's demonstrations for a cell are or will be; None where it learns from none."""
+    needed = cell.demonstrate is not None and cell.start is None and _takes_data(cell.method)
+    return cell.folder.parent / "demos.h5" if needed else None
+
+
 def _data(cell: Cell) -> Path | None:
-    """The data of an offline method: episodes of the most likely actions of another cell's first policy."""
-    if not isinstance(cell.method, OfflineMethod):
+    """What a method learns from, where it needs data, made where it is not there yet.
+
+    Either episodes of the most likely actions of another cell's first policy, or the study's demonstrations.
+    """
+    demonstrations = _demonstrations(cell)
+    if demonstrations is not None:
+        if not demonstrations.is_file():
+            assert cell.demonstrate is not None
+            cell.demonstrate(cell.task, demonstrations)
+        return demonstrations
+    if not _takes_data(cell.method):
         return None
     if cell.start is None:
         raise GoodpathError(f"{cell.label} learns from data, and its variant says not from whose.")

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from goodpath.files import write_json, write_text
-from goodpath.reproduce import grid, page
-from goodpath.reproduce import table as tabling
+from goodpath.reproduce import grid
 from goodpath.reproduce.grid import Plan
 from goodpath.training.loop import Interrupted
 
@@ -28,7 +27,9 @@ class Reproduction:
 
 
 def reproduce(plan: Plan, only_table: bool = False, quiet: bool = False) -> Reproduction:
-    """Trains what a plan asks for and is not there yet, and writes `table.md`, `table.json` and `report.html`.
+    """Trains what a plan asks for and is not there yet, and writes its tables.
+
+    `table.md`, `table.json` and, where the study has a page, `report.html` lie in the plan's folder.
 
     Args:
         plan: what to reproduce, and where.
@@ -56,10 +57,11 @@ def reproduce(plan: Plan, only_table: bool = False, quiet: bool = False) -> Repr
 
 
 def _save(plan: Plan, failures: dict[Path, str], with_page: bool) -> Reproduction:
-    table = tabling.build(plan, failures)
-    text = tabling.markdown(table)
+    shown = plan.study.presentation
+    table = shown.build(plan, failures)
+    text = shown.markdown(table)
     write_json(plan.out / "table.json", table)
     write_text(plan.out / "table.md", text)
-    if with_page:
-        write_text(plan.out / "report.html", page.render(plan, table))
+    if with_page and shown.page is not None:
+        write_text(plan.out / "report.html", shown.page(plan, table))
     return Reproduction(table, text, failures)

@@ -7,7 +7,8 @@ the authors' notebook.
 """
 
 from goodpath import envs
-from goodpath.reproduce.grid import Limits, Plan, Score, Study, Variant
+from goodpath.reproduce import page, table
+from goodpath.reproduce.grid import Limits, Plan, Presentation, Score, Study, Variant
 
 UNKNOWN_COST = ("ppo", "ppo-lag-loose", "sim-unknown-cost")
 
@@ -69,11 +70,11 @@ def limits(cost_limit: float, report_limit: float, unknown_cost_limit: float) ->
 
 def _table(names: str, rows: dict[str, str]) -> dict[str, dict[str, Score]]:
     """task -> variant -> score, from `return error cost error` for each of the names, with | between them."""
-    table = {}
+    scores = {}
     for task, text in rows.items():
         cells = [[float(word) for word in cell.split()] for cell in text.split("|")]
-        table[task] = {name: Score(*cell) for name, cell in zip(names.split(), cells, strict=True)}
-    return table
+        scores[task] = {name: Score(*cell) for name, cell in zip(names.split(), cells, strict=True)}
+    return scores
 
 
 _MAIN = _table(
@@ -205,4 +206,5 @@ STUDY = Study(
     variants=VARIANTS,
     figures=figures(),
     deviations=deviations,
+    presentation=Presentation(table.build, table.markdown, page.render),
 )

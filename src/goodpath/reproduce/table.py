@@ -73,8 +73,7 @@ def _row(plan: Plan, cell: Cell, limit: float, failures: Mapping[Path, str]) -> 
         "preset": cell.preset,
         "folder": str(cell.folder.relative_to(plan.out)),
         "training_limit": cell.limits.training,
-        "state": condition(cell),
-        "message": "",
+        **progress(cell, failures),
         **dict.fromkeys(MEASURES),
     }
     if known is not None:
@@ -82,13 +81,7 @@ def _row(plan: Plan, cell: Cell, limit: float, failures: Mapping[Path, str]) -> 
             "return": {"mean": known.gain, "sem": known.gain_error},
             "cost": {"mean": known.cost, "sem": known.cost_error},
         }
-    if cell.folder in failures:
-        row |= {"state": "failed", "message": failures[cell.folder]}
-    elif row["state"] == "unfinished":
-        row["message"] = (
-            f"step {_last_step(cell.folder):,} of {read_json(cell.folder / 'config.json')['steps']:,}"
-        )
-    elif row["state"] == "finished":
+    if row["state"] == "finished":
         seeds = read_json(cell.folder / "result.json")["seeds"]
         row["seeds"] = [seed["seed"] for seed in seeds]
         row["deterministic"] = _evaluated(seeds, limit)
@@ -99,6 +92,24 @@ def _row(plan: Plan, cell: Cell, limit: float, failures: Mapping[Path, str]) -> 
                 name: spread([seed["training"][name] for seed in seeds]) for name in ("return", "cost")
             }
     return row
+
+
+def progress(cell: Cell, failures: Mapping[Path, str]) -> Row:
+    """`state` of a cell: finished, unfinished, new or failed, and a `message` about it."""
+    if cell.folder in failures:
+        return {"state": "failed", "message": failures[cell.folder]}
+    state, message = condition(cell), ""
+    if state == "unfinished":
+        steps = read_json(cell.folder / "config.json")["steps"]
+        message = f"step {_last_step(cell.folder):,} of {steps:,}"
+    return {"state": state, "message": message}
+
+
+def stated(row: Row) -> str:
+    """What is said of a row that is not finished, as Markdown."""
+    state = {"new": "not begun", "unfinished": "not finished", "failed": "failed"}[row["state"]]
+    message = f"{state}: {row['message']}" if row["message"] else state
+    return message.replace("|", "/")
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -199,9 +210,7 @@ def words(row: Row) -> list[str]:
     trained = "no limit" if row["training_limit"] >= NO_LIMIT else f"{row['training_limit']:g}"
     training, paper = _pair(row["training"], "sem"), _pair(row["paper"], "sem")
     if row["state"] != "finished":
-        state = {"new": "not begun", "unfinished": "not finished", "failed": "failed"}[row["state"]]
-        message = f"{state}: {row['message']}" if row["message"] else state
-        return [row["label"], trained, message.replace("|", "/"), *[DASH] * (len(HEADS) - 4), paper]
+        return [row["label"], trained, stated(row), *[DASH] * (len(HEADS) - 4), paper]
     each = DASH
     if row["training"] is not None:
         pairs = zip(row["training"]["return"]["seeds"], row["training"]["cost"]["seeds"], strict=True)
@@ -216,12 +225,13 @@ def words(row: Row) -> list[str]:
 def _pair(score: dict[str, Any] | None, error: str) -> str:
     if score is None:
         return DASH
-    text = f"{_one(score['return'], error, 2)} / {_one(score['cost'], error, 1)}"
+    text = f"{one(score['return'], error, 2)} / {one(score['cost'], error, 1)}"
     text = f"**{text}**" if score.get("best") else text
     return f"{text} ✓" if score.get("keeps_limit") else text
 
 
-def _one(value: dict[str, Any], error: str, digits: int) -> str:
+def one(value: dict[str, Any], error: str, digits: int) -> str:
+    """A `spread` as words, with one of its errors where it has it."""
     if value["mean"] is None:
         return DASH
     text = f"{value['mean']:.{digits}f}"

@@ -151,6 +151,16 @@ def _policies(method: OffPolicyMethod, learners: Any) -> Policy:
     return jax.vmap(method.policy)(learners)
 
 
+def demonstrations(dataset: Dataset) -> Demonstrations:
+    """The steps of a data set as what an expert did."""
+    return Demonstrations(
+        observations=jnp.asarray(dataset.observations),
+        actions=jnp.asarray(dataset.actions),
+        next_observations=jnp.asarray(dataset.next_observations),
+        terminated=jnp.asarray(dataset.terminals),
+    )
+
+
 class CompiledProgram:
     """Trains all seeds of one off-policy method in one task.
 
@@ -179,11 +189,7 @@ class CompiledProgram:
         self.method, self.config, self.task, self.spec = method, config, task, task.spec
         self.seeds = tuple(seeds)
         self.step, self.total_steps = 0, config.steps
-        self.demonstrations = (
-            None
-            if dataset is None
-            else Demonstrations(jnp.asarray(dataset.observations), jnp.asarray(dataset.actions))
-        )
+        self.demonstrations = None if dataset is None else demonstrations(dataset)
         number = -(-len(self.seeds) // TOGETHER)
         groups = [group.tolist() for group in np.array_split(np.array(self.seeds), number)]
         self.states: Any = tuple(

@@ -364,11 +364,11 @@ def _execute(job: Job, program: AnyProgram, dataset: Dataset | None, folder: Pat
 
 
 def _judge(job: Job, program: AnyProgram) -> Judge:
-    if isinstance(program, CompiledProgram):
-        return Lists(program.task, len(job.seeds), job.schedule.drawn)
     if not job.environment:
         return Nobody(len(job.seeds))
     sampled = isinstance(program, OnlineProgram)
+    if not sampled and pure.known(job.environment):
+        return Lists(pure.find(job.environment), len(job.seeds), job.schedule.drawn)
     return Simulator(job.environment, len(job.seeds), job.schedule, job.report_limit, sampled)
 
 
