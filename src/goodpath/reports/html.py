@@ -39,26 +39,40 @@ def write(runs: Sequence[Path], out: Path) -> list[str]:
 def render(groups: Sequence[Sequence[Run]]) -> str:
     """The whole page, a section for each group of runs of one task and limit."""
     names = list(dict.fromkeys(group[0].environment for group in groups))
-    style = (files("goodpath.reports") / "report.css").read_text(encoding="utf-8")
     versions = list(dict.fromkeys(str(run.result["goodpath"]) for group in groups for run in group))
     sections = "\n".join(_section(group) for group in groups)
+    return document(
+        f"{', '.join(names)} \N{MIDDLE DOT} goodpath report",
+        f"{sections}\n{tables.definitions(groups[0][0].summary)}",
+        ", ".join(versions),
+    )
+
+
+def document(title: str, main: str, version: str) -> str:
+    """A whole page, self-contained.
+
+    Args:
+        title: as plain text.
+        main: what stands on it, as HTML.
+        version: of goodpath, for the foot.
+    """
+    style = (files("goodpath.reports") / "report.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{escape(", ".join(names))} \N{MIDDLE DOT} goodpath report</title>
+<title>{escape(title)}</title>
 <style>
 {variables()}
 {style}</style>
 </head>
 <body>
 <main>
-{sections}
-{tables.definitions(groups[0][0].summary)}
+{main}
 </main>
-<footer>goodpath {escape(", ".join(versions))}</footer>
+<footer>goodpath {escape(version)}</footer>
 </body>
 </html>
 """

@@ -1,7 +1,6 @@
 """The HTML page of a grid: its table and its learning curves, in one file."""
 
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -9,32 +8,19 @@ from numpy.typing import NDArray
 
 from goodpath.reports import plots, tables
 from goodpath.reports.charts import Line, Quantity
-from goodpath.reports.theme import looks, variables
+from goodpath.reports.html import document
+from goodpath.reports.theme import looks
 from goodpath.reproduce.grid import Plan
 from goodpath.reproduce.table import HEADS, curves, explanations, words
 
 
 def render(plan: Plan, table: dict[str, Any]) -> str:
     """The whole page, a section for each task and reported limit."""
-    style = (files("goodpath.reports") / "report.css").read_text(encoding="utf-8")
     sections = "\n".join(_section(plan, section) for section in table["sections"])
     notes = "".join(f"<li>{escape(line)}</li>" for line in table["deviations"])
     legend = "".join(f'<p class="note">{_inline(line)}</p>' for line in explanations(table) if line)
     versions = ", ".join(f"{name} {version}" for name, version in table["versions"].items())
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(plan.study.title)} \N{MIDDLE DOT} goodpath</title>
-<style>
-{variables()}
-{style}</style>
-</head>
-<body>
-<main>
-<header>
+    main = f"""<header>
 <p class="eyebrow">Reproduction</p>
 <h1>{escape(plan.study.title)}</h1>
 </header>
@@ -44,12 +30,8 @@ def render(plan: Plan, table: dict[str, Any]) -> str:
 {sections}
 <h2>How it was made</h2>
 <pre><code>{escape(table["command"])}</code></pre>
-<p class="note">{escape(versions)}</p>
-</main>
-<footer>goodpath {escape(table["goodpath"])}</footer>
-</body>
-</html>
-"""
+<p class="note">{escape(versions)}</p>"""
+    return document(f"{plan.study.title} \N{MIDDLE DOT} goodpath", main, table["goodpath"])
 
 
 def _section(plan: Plan, section: dict[str, Any]) -> str:
