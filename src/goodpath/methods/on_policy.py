@@ -19,6 +19,7 @@ from goodpath.methods.contract import Metrics, Rollout
 from goodpath.networks import ACTIVATIONS, MLP, Activation, mlp
 from goodpath.normalize import Scaler
 from goodpath.policies import GaussianPolicy, gaussian_log_prob
+from goodpath.replay import different
 from goodpath.returns import advantages
 from goodpath.spec import Spec
 
@@ -192,6 +193,29 @@ class ActorLoss(Protocol):
         """() loss of one minibatch, for (N, action) means and (action,) log standard deviations now."""
 
 
+@jax.custom_vjp
+def product(rows: Array, weight: Array) -> Array:
+    """`rows @ weight`, (..., N, inputs) and (..., inputs, outputs), with a faster slope of the weight.
+
+    Left to itself, XLA folds the transposition of the rows into that slope's product, which takes its CPU
+    half as long again as to transpose first.
+    """
+    return rows @ weight
+
+
+def _product(rows: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
+    return rows @ weight, (rows, weight)
+
+
+def _product_slopes(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+    rows, weight = kept
+    columns = jax.lax.optimization_barrier(jnp.swapaxes(rows, -1, -2))  # type: ignore[no-untyped-call]
+    return slope @ jnp.swapaxes(weight, -1, -2), columns @ slope
+
+
+product.defvjp(_product, _product_slopes)
+
+
 class Trio(eqx.Module):
     """Actor and both critics as one network of three: one product a layer instead of three.
 
@@ -238,8 +262,8 @@ class Trio(eqx.Module):
         """Means (N, action), values (N,) and cost values (N,) for (N, observation) scaled observations."""
         hidden = jnp.broadcast_to(observations, (3, *observations.shape))
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = ACTIVATIONS[self.activation](hidden @ weight + bias[:, None])
-        out = hidden @ self.weights[-1] + self.biases[-1][:, None]
+            hidden = ACTIVATIONS[self.activation](product(hidden, weight) + bias[:, None])
+        out = product(hidden, self.weights[-1]) + self.biases[-1][:, None]
         return out[0], out[1, :, 0], out[2, :, 0]
 
     def flat(self) -> Array:
@@ -312,12 +336,13 @@ def fit(config: Config, state: State, table: Rows, actor_loss: ActorLoss | None)
 
     def one_pass(carry: tuple[Array, Array, Any, Array]) -> tuple[Array, Array, Any, Array]:
         index, flat, moments, _ = carry
-        order = jax.random.permutation(jax.random.fold_in(shuffle_key, index), count)
+        order = different(jax.random.fold_in(shuffle_key, index), count, count)
         (flat, moments), _ = jax.lax.scan(step, (flat, moments), order[: blocks * size].reshape(blocks, size))
         if actor_loss is None:
             return index + 1, flat, moments, jnp.zeros(())
-        now = trio.unflat(flat)
-        kl = divergence(now(table["observations"])[0], now.log_std, table["mean"], state.actor.log_std)
+        now = trio.unflat(flat).split(state).actor
+        mean = now.network(table["observations"])
+        kl = divergence(mean, now.log_std, table["mean"], state.actor.log_std)
         return index + 1, flat, moments, jnp.mean(kl)
 
     done, flat, moments, kl = jax.lax.while_loop(

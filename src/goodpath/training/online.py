@@ -38,7 +38,13 @@ def _init(init: Any, config: Any, spec: Spec, keys: Array) -> Any:
     return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), states)
 
 
-@partial(jax.jit, static_argnames=("update", "config"), donate_argnames=("states",))
+@partial(
+    jax.jit,
+    static_argnames=("update", "config"),
+    donate_argnames=("states",),
+    # XLA's CPU uses half the width of the widest vectors unless told; other devices have no such choice.
+    compiler_options={"xla_cpu_prefer_vector_width": 512},
+)
 def _update(
     update: Any, config: Any, cost_limit: Array, states: Any, rollouts: Rollout
 ) -> tuple[Any, Metrics]:
