@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from goodpath.networks import dropout, mlp, orthogonal
+from goodpath.networks import dropout, mlp, normal, orthogonal
 
 
 def test_network_equals_numpy():
@@ -77,3 +77,16 @@ def test_dropout_only_with_a_key():
     inputs = jnp.ones((4, 3))
     np.testing.assert_array_equal(network(inputs), network(inputs))
     assert not np.array_equal(network(inputs, jax.random.key(1)), network(inputs))
+
+
+def test_hashed_noise_is_standard_normal_and_differs_with_the_key():
+    keys = jax.random.split(jax.random.key(3), 2)
+    first, second = (np.asarray(normal(key, (400, 500))) for key in keys)
+    for numbers in (first, second):
+        assert np.isfinite(numbers).all()
+        moments = [np.mean(numbers**power) for power in (1, 2, 3, 4)]
+        np.testing.assert_allclose(moments, [0, 1, 0, 3], atol=0.05)
+        np.testing.assert_allclose(np.mean(np.abs(numbers) > 1.959964), 0.05, atol=0.003)
+        neighbours = np.mean(numbers[:, 1:] * numbers[:, :-1])
+        assert abs(neighbours) < 0.01
+    assert abs(np.mean(first * second)) < 0.01

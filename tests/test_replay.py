@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from goodpath.replay import Ring, different
+from goodpath.replay import Ring, Table, different
 
 
 def test_a_ring_keeps_the_newest_rows():
@@ -50,3 +50,34 @@ def test_different_numbers_are_different_and_every_one_is_as_likely():
     assert len(pairs) == 190
     assert max(pairs.values()) < 84 + 5 * 9.2
     assert sorted(np.asarray(different(jax.random.key(1), 7, 7)).tolist()) == list(range(7))
+
+
+def test_a_table_keeps_the_newest_rows_of_each_owner_and_ring_apart():
+    rng = np.random.default_rng(0)
+    table, push = Table.empty(2, 2, 5, 1), jax.jit(Table.push)
+    everything = {(owner, ring): [] for owner in range(2) for ring in range(2)}
+    for start in range(0, 60, 4):
+        rows = np.stack([np.arange(start, start + 4), -np.arange(start, start + 4) - 1]).astype(np.float32)
+        ring = rng.integers(0, 2, (2, 4))
+        for owner in range(2):
+            for row, which in zip(rows[owner], ring[owner], strict=True):
+                everything[owner, int(which)].append(float(row))
+        table = push(table, jnp.asarray(rows[..., None]), jnp.asarray(ring))
+        held = np.asarray(table.rows).reshape(2, 2, 5)
+        for (owner, which), pushed in everything.items():
+            size = int(table.size[owner, which])
+            assert size == min(5, len(pushed))
+            assert sorted(held[owner, which, :size]) == sorted(pushed[-5:])
+    assert int(table.pushed.max()) < 10  # the count does not run away
+    places = table.draw(jax.random.split(jax.random.key(0), 2), (3, 1), 100)
+    drawn = np.asarray(table.rows)[np.asarray(places), 0]
+    for owner in range(2):
+        assert set(drawn[owner, :, :3].ravel()) == set(everything[owner, 0][-5:])
+        assert set(drawn[owner, :, 3:].ravel()) == set(everything[owner, 1][-5:])
+
+
+def test_what_should_come_from_an_empty_ring_comes_from_the_other_one():
+    rows = jnp.arange(1.0, 4.0)[None, :, None]
+    table = Table.empty(1, 2, 5, 1).push(rows, jnp.ones((1, 3), jnp.int32))
+    drawn = table.rows[table.draw(jax.random.split(jax.random.key(0), 1), (3, 1), 50)]
+    assert set(np.asarray(drawn).ravel().tolist()) == {1.0, 2.0, 3.0}

@@ -76,20 +76,37 @@ class SquashedGaussianPolicy(eqx.Module):
     low: float = eqx.field(static=True)
     high: float = eqx.field(static=True)
 
-    def _moments(self, observations: Array, key: Array | None) -> tuple[Array, Array]:
+    def moments(self, observations: Array, key: Array | None = None) -> tuple[Array, Array]:
+        """Means and log standard deviations (..., action) of the Gaussian; `key` as for `log_prob`."""
         mean, log_std = jnp.split(self.network(observations, key), 2, axis=-1)
-        # A smooth clip to [-5, 2]: densities stay finite, gradients never vanish abruptly.
-        return mean, -1.5 + 3.5 * jnp.tanh(log_std / 3.5)
+        return mean, self.clipped(log_std)
+
+    @staticmethod
+    def clipped(log_std: Any, numpy: Any = jnp) -> Any:
+        """Log standard deviations in [-5, 2], clipped smoothly: densities stay finite, gradients do not vanish
+        abruptly; `numpy` is the library that computes them."""
+        return -1.5 + 3.5 * numpy.tanh(log_std / 3.5)
 
     def __call__(self, observations: Array, key: Array | None = None) -> Array:
         """See `Policy`."""
-        mean, log_std = self._moments(observations, None)
+        mean, log_std = self.moments(observations)
         noise = 0.0 if key is None else jnp.exp(log_std) * jax.random.normal(key, mean.shape)
         return _stretch(jnp.tanh(mean + noise), self)
 
+    def sample(self, observations: Array, noise: Array) -> tuple[Array, Array]:
+        """Actions (..., action) made of standard normal `noise`, and their log-probabilities (...,).
+
+        The densities are those of the draws before tanh, so that nothing is lost where tanh is flat.
+        """
+        mean, log_std = self.moments(observations)
+        raw = mean + jnp.exp(log_std) * noise
+        gaussian = -0.5 * noise**2 - log_std - 0.5 * np.log(2 * np.pi)
+        volume = 2 * (np.log(2) - raw - jax.nn.softplus(-2 * raw)) + np.log((self.high - self.low) / 2)
+        return _stretch(jnp.tanh(raw), self), jnp.sum(gaussian - volume, axis=-1)
+
     def log_prob(self, observations: Array, actions: Array, key: Array | None = None) -> Array:
         """See `Policy`; actions on the bounds are moved inside by 1e-5 of the half range."""
-        mean, log_std = self._moments(observations, key)
+        mean, log_std = self.moments(observations, key)
         squashed = jnp.clip(_shrink(actions, self), -1 + _EDGE, 1 - _EDGE)
         standard = (jnp.arctanh(squashed) - mean) * jnp.exp(-log_std)
         gaussian = -0.5 * standard**2 - log_std - 0.5 * np.log(2 * np.pi)

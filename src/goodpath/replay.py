@@ -78,3 +78,69 @@ def different(key: Array, size: int, number: int) -> Array:
     seeds = jax.random.bits(key, (2,), jnp.uint32)
     words = mix(mix(index * jnp.uint32(0x9E3779B1) + seeds[0]) ^ seeds[1])
     return (jnp.sort((words & ~low) | index)[:number] & low).astype(jnp.int32)
+
+
+class Table(eqx.Module):
+    """The newest rows of several owners, in several rings for each, as one matrix.
+
+    Attributes:
+        rows: (owners * rings * capacity, width).
+        pushed: (owners, rings) rows so far.
+    """
+
+    rows: Array
+    pushed: Array
+
+    @classmethod
+    def empty(cls, owners: int, rings: int, capacity: int, width: int) -> "Table":
+        """A table without rows."""
+        rows = jnp.zeros((owners * rings * capacity, width), jnp.float32)
+        return cls(rows, jnp.zeros((owners, rings), jnp.int32))
+
+    @property
+    def capacity(self) -> int:
+        """Rows that fit into one ring."""
+        return len(self.rows) // self.pushed.size
+
+    @property
+    def size(self) -> Array:
+        """(owners, rings) rows that are there."""
+        return jnp.minimum(self.pushed, self.capacity)
+
+    def push(self, rows: Array, ring: Array) -> "Table":
+        """With (owners, N, width) more rows, each in the ring (owners, N) of its owner; N is at most the capacity."""
+        owners, rings = self.pushed.shape
+        chosen = ring[..., None] == jnp.arange(rings)
+        before = jnp.cumsum(chosen, axis=1) - chosen
+        behind = (self.pushed[:, None] + before) % self.capacity
+        first = (jnp.arange(owners)[:, None] * rings + jnp.arange(rings)) * self.capacity
+        place = jnp.sum(jnp.where(chosen, first[:, None] + behind, 0), axis=-1)
+        filled = self.rows.at[place.reshape(-1)].set(
+            rows.reshape(-1, rows.shape[-1]), unique_indices=True, mode="promise_in_bounds"
+        )
+        pushed = self.pushed + jnp.sum(chosen, axis=1, dtype=jnp.int32)
+        # Past two capacities the count starts over at one, lest it overflow.
+        return Table(filled, jnp.where(pushed >= 2 * self.capacity, pushed - self.capacity, pushed))
+
+    def draw(self, keys: Array, counts: tuple[int, ...], number: int) -> Array:
+        """(owners, number, sum of counts) places of rows, drawn with replacement from the rings in turn.
+
+        What should come from a ring without rows comes from the fullest one.
+
+        Args:
+            keys: (owners,) random keys.
+            counts: rows from each ring.
+            number: of draws.
+        """
+        owners, rings = self.pushed.shape
+        size = self.size
+        fullest = jnp.argmax(size, axis=1)[:, None]
+        source = jnp.where(size > 0, jnp.arange(rings), fullest)
+        source = jnp.repeat(source, jnp.array(counts), axis=1, total_repeat_length=sum(counts))
+        bound = jnp.maximum(jnp.take_along_axis(size, source, axis=1), 1)
+        first = (jnp.arange(owners)[:, None] * rings + source) * self.capacity
+
+        def one(key: Array, bound: Array, first: Array) -> Array:
+            return first + jax.random.randint(key, (number, sum(counts)), 0, bound)
+
+        return jax.vmap(one)(keys, bound, first)

@@ -30,8 +30,14 @@ def one_hot(seed, number):
     return jax.nn.one_hot(np.random.default_rng(seed).integers(0, 4, number), 4)
 
 
+LIMIT = jnp.zeros(())
 BATCH = Transitions(
-    numbers(0, 16, 3), one_hot(1, 16), numbers(2, 16), numbers(3, 16, 3), jnp.arange(16) % 5 == 0
+    numbers(0, 16, 3),
+    one_hot(1, 16),
+    numbers(2, 16),
+    numbers(7, 16),
+    numbers(3, 16, 3),
+    jnp.arange(16) % 5 == 0,
 )
 DEMONSTRATIONS = Demonstrations(numbers(4, 6, 3), one_hot(5, 6), numbers(6, 6, 3), jnp.arange(6) == 5)
 
@@ -62,10 +68,10 @@ def test_half_of_sqil_s_batch_is_the_expert_s_and_rewards_say_which(size):
 def test_sqil_s_update_is_that_of_sac_on_the_mixed_batch_and_blind_to_the_task_s_reward():
     config = sqil.Config(hidden=(8,), batch=16)
     state = sqil.init(config, SPEC, KEY)
-    found, _ = sqil.update(config, state, BATCH, DEMONSTRATIONS, KEY)
+    found, _ = sqil.update(config, LIMIT, state, BATCH, DEMONSTRATIONS, KEY)
     expected, _ = sac_discrete.learn(config, state, sqil.mixed(config, BATCH, DEMONSTRATIONS, KEY))
     other = eqx.tree_at(lambda steps: steps.rewards, BATCH, BATCH.rewards + 100.0)
-    blind, _ = sqil.update(config, state, other, DEMONSTRATIONS, KEY)
+    blind, _ = sqil.update(config, LIMIT, state, other, DEMONSTRATIONS, KEY)
     for a, b, c in zip(*map(jax.tree.leaves, (found, expected, blind)), strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
@@ -85,7 +91,7 @@ def known():
     seen, expert, zeros = shares_of(EXPERT_SHARES)
     _, own, _ = shares_of(OWN_SHARES)
     never = jnp.zeros(8, bool)
-    return Demonstrations(seen, expert, seen, never), Transitions(seen, own, zeros - 0.5, seen, never)
+    return Demonstrations(seen, expert, seen, never), Transitions(seen, own, zeros - 0.5, zeros, seen, never)
 
 
 def test_the_classifier_learns_the_ratio_of_known_densities_and_the_reward_is_its_logarithm():
@@ -117,7 +123,7 @@ def test_gail_s_update_is_that_of_sac_with_the_rewards_of_the_new_classifier():
     for constraint in (False, True):
         config = gail.Config(hidden=(8,), batch=16, constraint=constraint)
         state = gail.init(config, SPEC, KEY)
-        after, metrics = gail.update(config, state, BATCH, DEMONSTRATIONS, KEY)
+        after, metrics = gail.update(config, LIMIT, state, BATCH, DEMONSTRATIONS, KEY)
         x = np.concatenate([BATCH.observations, BATCH.actions], 1).astype(np.float64)
         logit = independent_logit(after.discriminator, x)
         given = -np.log1p(np.exp(-logit)) + (np.asarray(BATCH.rewards) if constraint else 0)
@@ -227,7 +233,7 @@ def test_imitators_do_what_the_expert_does_and_not_what_is_paid(method, options,
         for i in range(3)
     ]
     dataset = Dataset.from_trajectories(steps) if method.demonstrated else None
-    program = CompiledProgram(method, config, BANDIT, (0,), dataset)
+    program = CompiledProgram(method, config, BANDIT, 0.0, (0,), dataset)
     while program.step < program.total_steps:
         program.advance(program.phase()[1])
     shares = np.exp(np.asarray(program.policy(0).log_probs(jnp.eye(3))))

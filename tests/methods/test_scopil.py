@@ -28,8 +28,14 @@ def one_hot(seed, number):
     return jax.nn.one_hot(np.random.default_rng(seed).integers(0, 4, number), 4)
 
 
+LIMIT = jnp.zeros(())
 BATCH = Transitions(
-    numbers(0, 16, 3), one_hot(1, 16), numbers(2, 16), numbers(3, 16, 3), jnp.arange(16) % 5 == 0
+    numbers(0, 16, 3),
+    one_hot(1, 16),
+    numbers(2, 16),
+    numbers(7, 16),
+    numbers(3, 16, 3),
+    jnp.arange(16) % 5 == 0,
 )
 
 
@@ -46,7 +52,7 @@ def fresh(config=SMALL):
 
 def trained(config, pairs=PAIRS, updates=400):
     def step(state, key):
-        return scopil.update(config, state, BATCH, pairs, key)
+        return scopil.update(config, LIMIT, state, BATCH, pairs, key)
 
     return jax.jit(lambda s, k: jax.lax.scan(step, s, k))(
         fresh(config), jax.random.split(jax.random.key(1), updates)
@@ -138,7 +144,7 @@ def replace_actor(state, actor):
 def test_the_multiplier_rises_just_where_the_constraint_is_broken(threshold):
     config = replace(SMALL, threshold=threshold)
     state = fresh(config)
-    after, metrics = scopil.update(config, state, BATCH, PAIRS, jax.random.key(0))
+    after, metrics = scopil.update(config, LIMIT, state, BATCH, PAIRS, jax.random.key(0))
     before, now = (float(scopil.multiplier(config).multiplier(s.multiplier)) for s in (state, after))
     assert (now > before) == (float(metrics["constraint"]) > 0)
     assert abs(now - before) == pytest.approx(3e-4, rel=1e-2)
@@ -146,7 +152,7 @@ def test_the_multiplier_rises_just_where_the_constraint_is_broken(threshold):
 
 def test_the_multiplier_follows_the_actor_after_its_step():
     state = fresh()
-    after, metrics = scopil.update(SMALL, state, BATCH, PAIRS, jax.random.key(0))
+    after, metrics = scopil.update(SMALL, LIMIT, state, BATCH, PAIRS, jax.random.key(0))
     price = sac_discrete.temperature(SMALL).multiplier(after.sac.temperature)
     pairs = scopil.draw(SMALL, PAIRS, jax.random.key(0))
     expected = scopil.constraint(SMALL, after.sac.actor, price, pairs)[0]
@@ -175,9 +181,9 @@ def test_without_a_multiplier_the_update_is_that_of_sac_bit_for_bit():
     )
     # Not compiled as a whole: XLA would fuse the two programs differently, and round differently.
     for key in jax.random.split(jax.random.key(1), 3):
-        constrained, _ = scopil.update(config, constrained, BATCH, PAIRS, key)
-        other, _ = scopil.update(config, other, BATCH, PAIRS, key)
-        plain, _ = sac_discrete.update(config, plain, BATCH, None, key)
+        constrained, _ = scopil.update(config, LIMIT, constrained, BATCH, PAIRS, key)
+        other, _ = scopil.update(config, LIMIT, other, BATCH, PAIRS, key)
+        plain, _ = sac_discrete.update(config, LIMIT, plain, BATCH, None, key)
 
     def same(state):
         pairs = zip(jax.tree.leaves(state), jax.tree.leaves(plain), strict=True)
@@ -256,7 +262,7 @@ def test_discrete_sac_finds_the_softmax_of_the_rewards():
         initial_temperature=0.5,
         temperature_learning_rate=0.0,
     )
-    program = CompiledProgram(sac_discrete.SAC_DISCRETE, config, BANDIT, (0,))
+    program = CompiledProgram(sac_discrete.SAC_DISCRETE, config, BANDIT, 0.0, (0,))
     while program.step < program.total_steps:
         metrics = program.advance(program.phase()[1])
     shares = np.exp(np.asarray(program.policy(0).log_probs(jnp.eye(3))))

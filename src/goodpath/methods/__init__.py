@@ -19,10 +19,12 @@ METHODS: dict[str, tuple[str, str]] = {
     "gail": ("goodpath.methods.gail:GAIL", "act so that a classifier cannot tell (arXiv 1606.03476)"),
     "ppo": ("goodpath.methods.ppo:PPO", "proximal policy optimisation, blind to cost (arXiv 1707.06347)"),
     "ppo-lag": ("goodpath.methods.ppo_lag:PPO_LAG", "PPO-Lagrangian with a gradient or PID multiplier"),
+    "sac": ("goodpath.methods.sac:SAC", "soft actor-critic, blind to cost (arXiv 1812.05905)"),
     "sac-discrete": (
         "goodpath.methods.sac_discrete:SAC_DISCRETE",
         "soft actor-critic for discrete actions (arXiv 1910.07207)",
     ),
+    "sac-lag": ("goodpath.methods.sac_lag:SAC_LAG", "SAC-Lagrangian (arXiv 2307.14316, appendix A)"),
     "scopil": ("goodpath.methods.scopil:SCOPIL", "constraints from demonstrations (arXiv 2507.06780)"),
     "sim": ("goodpath.methods.sim:SIM", "imitate good episodes and avoid bad ones (arXiv 2312.10385)"),
     "sqil": (

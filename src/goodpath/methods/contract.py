@@ -206,15 +206,19 @@ class Transitions(eqx.Module):
         observations: (batch, observation) that were acted on.
         actions: (batch, action).
         rewards: (batch,).
+        costs: (batch,).
         next_observations: (batch, observation) true successors, also where an episode ended.
         terminated: (batch,) bool, the environment ended the episode; where a time limit did, it is false.
+        extra: name -> (batch,), what a method keeps of each step besides.
     """
 
     observations: Array
     actions: Array
     rewards: Array
+    costs: Array
     next_observations: Array
     terminated: Array
+    extra: dict[str, Array] = eqx.field(default_factory=dict)
 
 
 class Demonstrations(eqx.Module):
@@ -235,16 +239,21 @@ class Demonstrations(eqx.Module):
 
 @dataclass(frozen=True, eq=False)  # so that programs can be compiled for it
 class OffPolicyMethod:
-    """A method that learns after every step from a replay buffer, in one program with a task of pure functions.
+    """A method that learns from a replay buffer while it acts.
+
+    In a task of pure functions it learns after every step, and acting and learning are one program
+    (`training/compiled.py`); elsewhere a simulator acts for some steps, then as many updates are one program
+    (`training/replayed.py`).
 
     Attributes:
         name: as on the command line.
         title: one line for lists.
-        config: the dataclass of its options; it has at least `steps`, `start`, `batch`, `capacity`, `updates`.
+        config: the dataclass of its options; it has at least `steps`, `start`, `batch`, `capacity`, `updates`,
+            and for continuous actions `num_envs`, `every` and `stretch`.
         presets: name -> options; `default` is what is used when nothing is said.
         init: (config, spec, key) -> state with everything that changes in training, as one pytree.
-        update: (config, state, batch, demonstrations, key) -> (state, metrics); pure. Demonstrations are None
-            for a method that takes none.
+        update: (config, cost limit, state, batch, demonstrations, key) -> (state, metrics); pure. Demonstrations
+            are None for a method that takes none.
         acts: state -> policy that explores.
         policy: state -> policy that is evaluated and saved.
         document: the method's own page: what `goodpath explain` prints.
@@ -256,7 +265,7 @@ class OffPolicyMethod:
     config: type
     presets: Mapping[str, Any]
     init: Callable[[Any, Spec, Array], Any]
-    update: Callable[[Any, Any, Transitions, Any, Array], tuple[Any, Metrics]]
+    update: Callable[[Any, Array, Any, Transitions, Any, Array], tuple[Any, Metrics]]
     acts: Callable[[Any], Policy]
     policy: Callable[[Any], Policy]
     document: str

@@ -112,7 +112,12 @@ def rewards(config: Config, discriminator: MLP, batch: Transitions) -> Array:
 
 
 def update(
-    config: Config, state: State, batch: Transitions, demonstrations: Demonstrations, key: Array
+    config: Config,
+    cost_limit: Array,
+    state: State,
+    batch: Transitions,
+    demonstrations: Demonstrations,
+    key: Array,
 ) -> tuple[State, Metrics]:
     """One update of the classifier, then of SAC with its rewards."""
     draw_key, penalty_key = jax.random.split(key)

@@ -219,9 +219,14 @@ def learn(
 
 
 def update(
-    config: Config, state: State, batch: Transitions, demonstrations: Demonstrations | None, key: Array
+    config: Config,
+    cost_limit: Array,
+    state: State,
+    batch: Transitions,
+    demonstrations: Demonstrations | None,
+    key: Array,
 ) -> tuple[State, Metrics]:
-    """One update; demonstrations make no difference."""
+    """One update; neither costs nor demonstrations make a difference."""
     return learn(config, state, batch)
 
 

@@ -111,7 +111,12 @@ def constraint(
 
 
 def update(
-    config: Config, state: State, batch: Transitions, demonstrations: Demonstrations, key: Array
+    config: Config,
+    cost_limit: Array,
+    state: State,
+    batch: Transitions,
+    demonstrations: Demonstrations,
+    key: Array,
 ) -> tuple[State, Metrics]:
     """One update of SAC under the constraint, then of the multiplier."""
     rule, warmth = multiplier(config), sac_discrete.temperature(config)

@@ -50,13 +50,19 @@ def mixed(config: Config, batch: Transitions, demonstrations: Demonstrations, ke
         rewards=join(
             jnp.full_like(batch.rewards, config.own_reward), jnp.full(number, config.demonstration_reward)
         ),
+        costs=join(batch.costs, jnp.zeros(number)),
         next_observations=join(batch.next_observations, shown.next_observations),
         terminated=join(batch.terminated, shown.terminated),
     )
 
 
 def update(
-    config: Config, state: State, batch: Transitions, demonstrations: Demonstrations, key: Array
+    config: Config,
+    cost_limit: Array,
+    state: State,
+    batch: Transitions,
+    demonstrations: Demonstrations,
+    key: Array,
 ) -> tuple[State, Metrics]:
     """One update of SAC on the mixed batch."""
     return sac_discrete.learn(config, state, mixed(config, batch, demonstrations, key))

@@ -54,7 +54,7 @@ def _init(method: OffPolicyMethod, config: Any, task: PureTask, keys: Array) -> 
         key, learner_key, episode_key = jax.random.split(key, 3)
         size, actions = task.spec.observation_size, task.spec.action_size
         blank, zero = jnp.zeros(size), jnp.zeros(())
-        row = Transitions(blank, jnp.zeros(actions), zero, blank, jnp.zeros((), jnp.bool_))
+        row = Transitions(blank, jnp.zeros(actions), zero, zero, blank, jnp.zeros((), jnp.bool_))
         return Training(
             learner=method.init(config, task.spec, learner_key),
             replay=Ring.empty(min(config.capacity, config.steps), row),
@@ -84,9 +84,10 @@ def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, 
         anything = jax.nn.one_hot(jax.random.randint(random_key, (), 0, number), number)
         action = jnp.where(step < config.start, anything, action)
     outcome = task.step(state.episode, action)
-    row = Transitions(seen, action, outcome.reward, task.observe(outcome.state), outcome.terminated)
+    cost, following = jnp.sum(outcome.violations), task.observe(outcome.state)
+    row = Transitions(seen, action, outcome.reward, cost, following, outcome.terminated)
     over = outcome.terminated | outcome.truncated
-    gained = jnp.stack([outcome.reward, jnp.sum(outcome.violations), jnp.ones(()), outcome.goal])
+    gained = jnp.stack([outcome.reward, cost, jnp.ones(()), outcome.goal])
     tally = state.tally + gained
     return Training(
         learner=state.learner,
@@ -99,7 +100,11 @@ def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, 
 
 
 def _learn(
-    method: OffPolicyMethod, config: Any, state: Training, demonstrations: Demonstrations | None
+    method: OffPolicyMethod,
+    config: Any,
+    cost_limit: Array,
+    state: Training,
+    demonstrations: Demonstrations | None,
 ) -> tuple[Training, Metrics]:
     """The updates of one step, and the metrics of the last."""
     metrics: Metrics = {}
@@ -107,7 +112,7 @@ def _learn(
     for _ in range(config.updates):
         key, batch_key, update_key = jax.random.split(key, 3)
         batch = state.replay.sample(batch_key, config.batch)
-        learner, metrics = method.update(config, learner, batch, demonstrations, update_key)
+        learner, metrics = method.update(config, cost_limit, learner, batch, demonstrations, update_key)
     return eqx.tree_at(lambda s: (s.learner, s.key), state, (learner, key)), metrics
 
 
@@ -117,6 +122,7 @@ def _advance(
     config: Any,
     task: PureTask,
     learns: bool,
+    cost_limit: Array,
     states: Training,
     demonstrations: Demonstrations | None,
     first: Array,
@@ -127,7 +133,10 @@ def _advance(
     def one(state: Training, step: Array) -> tuple[Training, tuple[Metrics, Array, Array]]:
         acted = _act(method, config, task, state, step)
         ended = acted.tally[2] == 0
-        after, metrics = _learn(method, config, acted, demonstrations) if learns else (acted, {})
+        after: Training = acted
+        metrics: Metrics = {}
+        if learns:
+            after, metrics = _learn(method, config, cost_limit, acted, demonstrations)
         return after, (metrics, ended.astype(jnp.float32), jnp.where(ended, acted.finished, 0.0))
 
     together = jax.vmap(one, in_axes=(0, None))
@@ -171,6 +180,7 @@ class CompiledProgram:
         method: what to train.
         config: its options.
         task: what to act in.
+        cost_limit: limit on the episode cost, for methods that keep one.
         seeds: one policy is trained for each.
         dataset: demonstrations, for methods that learn from them.
     """
@@ -183,12 +193,14 @@ class CompiledProgram:
         method: OffPolicyMethod,
         config: Any,
         task: PureTask,
+        cost_limit: float,
         seeds: Sequence[int],
         dataset: Dataset | None = None,
     ) -> None:
         self.method, self.config, self.task, self.spec = method, config, task, task.spec
         self.seeds = tuple(seeds)
         self.step, self.total_steps = 0, config.steps
+        self.cost_limit = jnp.asarray(cost_limit, jnp.float32)
         self.demonstrations = None if dataset is None else demonstrations(dataset)
         number = -(-len(self.seeds) // TOGETHER)
         groups = [group.tolist() for group in np.array_split(np.array(self.seeds), number)]
@@ -215,7 +227,17 @@ class CompiledProgram:
         first, last = jnp.asarray(self.step, jnp.int32), jnp.asarray(until, jnp.int32)
         demonstrations = self.demonstrations if learns else None
         advanced = [
-            _advance(self.method, self.config, self.task, learns, group, demonstrations, first, last)
+            _advance(
+                self.method,
+                self.config,
+                self.task,
+                learns,
+                self.cost_limit,
+                group,
+                demonstrations,
+                first,
+                last,
+            )
             for group in self.states
         ]
         self.states = tuple(states for states, _ in advanced)

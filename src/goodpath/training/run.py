@@ -32,6 +32,7 @@ from goodpath.training.judge import Judge, Lists, Nobody, Simulator, Verdict
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
 from goodpath.training.online import OnlineProgram
+from goodpath.training.replayed import ReplayProgram
 from goodpath.training.results import (
     find_policies,
     policy_path,
@@ -43,7 +44,7 @@ from goodpath.training.results import (
 from goodpath.trajectories import Dataset
 
 SCHEMA = 1
-AnyProgram = OfflineProgram | OnlineProgram | CompiledProgram
+AnyProgram = OfflineProgram | OnlineProgram | CompiledProgram | ReplayProgram
 
 
 @dataclass(frozen=True)
@@ -255,22 +256,34 @@ def load_job(folder: Path) -> Job:
 def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[AnyProgram]:
     method = methods.find(job.method)
     if isinstance(method, OffPolicyMethod):
-        yield CompiledProgram(method, job.config(), pure.find(job.environment), job.seeds, dataset)
-        return
-    if isinstance(method, OnlineMethod):
+        config = job.config()
+        if pure.known(job.environment):
+            task = pure.find(job.environment)
+            yield CompiledProgram(method, config, task, job.cost_limit, job.seeds, dataset)
+        else:
+            with _simulator(job, getattr(config, "num_envs", 1)) as env:
+                yield ReplayProgram(method, config, env, job.cost_limit, job.seeds, dataset)
+    elif isinstance(method, OnlineMethod):
         config, seeding = _seeding(job, method, folder)
-        fast: Literal["fast"] | None = "fast" if "physics" in envs.choices(job.environment) else None
-        env = envs.make(job.environment, len(job.seeds) * config.num_envs, physics=fast)
-        try:
+        with _simulator(job, config.num_envs) as env:
             yield OnlineProgram(method, config, env, job.cost_limit, job.seeds, seeding)
-        finally:
-            env.close()
     else:
         assert dataset is not None
         spec = _spec_of(job.environment) or Spec(
             dataset.environment, dataset.observation_size, dataset.action_size, int(dataset.lengths.max())
         )
         yield OfflineProgram(method, job.config(), dataset, spec, job.cost_limit, job.seeds)
+
+
+@contextmanager
+def _simulator(job: Job, copies: int) -> Iterator[BatchedEnv]:
+    """The task with so many copies for each seed."""
+    fast: Literal["fast"] | None = "fast" if "physics" in envs.choices(job.environment) else None
+    env = envs.make(job.environment, len(job.seeds) * copies, physics=fast)
+    try:
+        yield env
+    finally:
+        env.close()
 
 
 def _seeding(job: Job, method: OnlineMethod, folder: Path) -> tuple[Any, Seeding | None]:
@@ -366,7 +379,7 @@ def _execute(job: Job, program: AnyProgram, dataset: Dataset | None, folder: Pat
 def _judge(job: Job, program: AnyProgram) -> Judge:
     if not job.environment:
         return Nobody(len(job.seeds))
-    sampled = isinstance(program, OnlineProgram)
+    sampled = isinstance(program, OnlineProgram | ReplayProgram)
     if not sampled and pure.known(job.environment):
         return Lists(pure.find(job.environment), len(job.seeds), job.schedule.drawn)
     return Simulator(job.environment, len(job.seeds), job.schedule, job.report_limit, sampled)

@@ -1,0 +1,146 @@
+"""SAC-Lagrangian: SAC on reward minus cost at a price, and a price that rises while the limit is broken.
+
+To SAC (`methods/sac.py`) comes a third critic C of costs c, and a multiplier m (arXiv 2307.14316, appendix A):
+
+    critic of costs:  (C(s, a) - c - (1 - d) cost discount T_C(s', a'))^2 / 2
+    actor:            SAC's loss + (m - D) C(s, a~)
+    multiplier:       m (limit - mean of C(s, a) over the batch): it rises while C is above the limit
+
+The limit L of a whole episode of T steps becomes one of discounted cost: that of a cost which is the same at
+every step, g being the cost discount,
+
+    limit = L (1 - g^T) / ((1 - g) T).
+
+D = `damping` * (limit - mean of C(s, a)) is not in the paper; the authors' code has it, at 10. It weighs costs more
+while the limit is broken, and *pays* for them while it is kept.
+
+A multiplier that is the softplus of a parameter, as in both, sinks to nothing while the limit is kept, where its
+gradient vanishes and it may stay. By default it is moved itself and cut off at 0.
+
+Presets: `default` is what we recommend. `paper` has the paper's networks for its smallest task, a softplus and no
+damping; `release` adds what the authors' code has. Their step of the multiplier is 50 times that of the
+networks.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from goodpath import duals
+from goodpath.methods import sac
+from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
+from goodpath.spec import Spec
+
+
+@dataclass(frozen=True)
+class Config(sac.Config):
+    """Options of SAC-Lagrangian."""
+
+    cost_discount: float = 0.99
+    """Of costs."""
+    multiplier: Literal["projected", "softplus"] = "projected"
+    """What the gradient moves: the multiplier itself, cut off at 0, or a parameter whose softplus it is."""
+    multiplier_learning_rate: float = 1e-3
+    """Of Adam: about how far the multiplier, or its parameter, moves in an update."""
+    initial_multiplier: float = 0.7
+    """At the start."""
+    max_multiplier: float = 1000.0
+    """Bound on it."""
+    damping: float = 0.0
+    """Weight of the limit less the mean cost value, which is taken off the multiplier."""
+
+
+class State(eqx.Module):
+    """Everything that changes in training.
+
+    Attributes:
+        sac: of SAC, with a critic of costs.
+        multiplier: state of its rule.
+        episode_length: steps of an episode, which the limit is about.
+    """
+
+    sac: sac.State
+    multiplier: duals.GradientState
+    episode_length: int = eqx.field(static=True)
+
+
+def dual(config: Config) -> duals.Gradient:
+    """The rule that moves the multiplier."""
+    return duals.Gradient(
+        config.multiplier_learning_rate,
+        config.initial_multiplier,
+        config.max_multiplier,
+        form=config.multiplier,
+    )
+
+
+def init(config: Config, spec: Spec, key: Array) -> State:
+    """A fresh state."""
+    return State(sac.init(config, spec, key, critics=3), dual(config).init(), spec.episode_length)
+
+
+def discounted_limit(cost_limit: Array, cost_discount: float, episode_length: int) -> Array:
+    """() the discounted cost of an episode whose steps cost the same, and together the limit."""
+    steps = (1 - cost_discount**episode_length) / (1 - cost_discount)
+    return cost_limit * (steps / episode_length)
+
+
+def learn(
+    config: Config, cost_limit: Array, state: State, batch: Transitions, key: Array, **options: Any
+) -> tuple[State, Metrics]:
+    """One update of SAC at the current price, then of the price.
+
+    Args:
+        config: rates.
+        cost_limit: () limit on the episode cost.
+        state: what to update.
+        batch: steps from the replay buffer.
+        key: draws actions.
+        options: `penalty`, `weights` and `critic_weights` of `sac.learn`.
+    """
+    rule = dual(config)
+    multiplier = rule.multiplier(state.multiplier)
+    limit = discounted_limit(cost_limit, config.cost_discount, state.episode_length)
+
+    def price(costs: Array) -> Array:
+        return multiplier - config.damping * (limit - jnp.mean(costs))
+
+    after, metrics = sac.learn(
+        config, state.sac, batch, key, price=price, cost_discount=config.cost_discount, **options
+    )
+    violation = metrics["cost_value"] - limit
+    moved = rule.update(state.multiplier, violation)
+    metrics = metrics | {"multiplier": multiplier, "violation": violation}
+    return State(after, moved, state.episode_length), metrics
+
+
+def update(
+    config: Config,
+    cost_limit: Array,
+    state: State,
+    batch: Transitions,
+    demonstrations: Demonstrations | None,
+    key: Array,
+) -> tuple[State, Metrics]:
+    """One update; demonstrations make no difference."""
+    return learn(config, cost_limit, state, batch, key)
+
+
+_DEFAULT = Config()
+_PAPER = replace(
+    _DEFAULT, hidden=(32, 32), batch=32, start=500, multiplier="softplus", multiplier_learning_rate=0.05
+)
+SAC_LAG = OffPolicyMethod(
+    name="sac-lag",
+    title="SAC-Lagrangian",
+    config=Config,
+    presets={"default": _DEFAULT, "paper": _PAPER, "release": replace(_PAPER, damping=10.0)},
+    init=init,
+    update=update,
+    acts=lambda state: state.sac.actor,
+    policy=lambda state: state.sac.actor,
+    document=__doc__ or "",
+)

@@ -1,0 +1,330 @@
+"""Off-policy training in a simulator: all seeds act in one batched environment, and learn in compiled rounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from goodpath.envs.vector import BatchedEnv
+from goodpath.errors import GoodpathError
+from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
+from goodpath.policies import SquashedGaussianPolicy
+from goodpath.replay import Table
+from goodpath.spec import Spec
+from goodpath.training.acting import Floats, HostSquashed
+from goodpath.training.compiled import demonstrations
+from goodpath.trajectories import Dataset
+
+LARGE = 10_000  # weights of one layer, from which on one seed fills the cores of a CPU
+
+
+@dataclass(frozen=True)
+class ReplayPhase:
+    """What the log calls a stretch of training."""
+
+    name: str
+
+
+class Layout(NamedTuple):
+    """Where the fields of a step are in a row of the replay buffer.
+
+    Attributes:
+        observation: numbers in an observation.
+        action: numbers in an action.
+    """
+
+    observation: int
+    action: int
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return 2 * self.observation + self.action + 3
+
+    def pack(self, into: Floats, **fields: NDArray[Any]) -> None:
+        """Writes the fields of steps (..., n) into rows (..., width); the names are those of `Transitions`."""
+        size, end = self.observation, self.observation + self.action
+        into[..., :size], into[..., size:end] = fields["observations"], fields["actions"]
+        into[..., end], into[..., end + 1] = fields["rewards"], fields["costs"]
+        into[..., end + 2] = fields["terminated"]
+        into[..., end + 3 :] = fields["next_observations"]
+
+    def unpack(self, rows: Array) -> Transitions:
+        """The steps that (batch, width) rows hold."""
+        size, end = self.observation, self.observation + self.action
+        return Transitions(
+            observations=rows[:, :size],
+            actions=rows[:, size:end],
+            rewards=rows[:, end],
+            costs=rows[:, end + 1],
+            next_observations=rows[:, end + 3 :],
+            terminated=rows[:, end + 2] > 0.5,
+        )
+
+
+class Training(eqx.Module):
+    """All that the training of all seeds is made of, besides its step and the simulator.
+
+    Attributes:
+        learners: the method's states, stacked.
+        replay: the steps of each seed.
+        keys: (seeds,) sources of randomness.
+    """
+
+    learners: Any
+    replay: Table
+    keys: Array
+
+
+@partial(jax.jit, static_argnames=("init", "config", "spec"))
+def _init(init: Any, config: Any, spec: Spec, keys: Array) -> Any:
+    states = jax.vmap(lambda key: init(config, spec, key))(keys)
+    # Without weak types, so that the first update is compiled for the same types as all others.
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), states)
+
+
+@partial(
+    jax.jit,
+    static_argnames=("method", "config", "layout", "number", "together"),
+    donate_argnames=("states",),
+)
+def _learn(
+    method: OffPolicyMethod,
+    config: Any,
+    layout: Layout,
+    number: int,
+    together: int,
+    cost_limit: Array,
+    states: Training,
+    rows: Array,
+    shown: Demonstrations | None,
+) -> tuple[Training, Metrics, Any]:
+    """Remembers (seeds, N, width) rows, then makes `number` updates of each seed.
+
+    Returns:
+        The new states, (seeds,) mean metrics, and the policies that act next.
+    """
+    replay = states.replay.push(rows, jnp.zeros(rows.shape[:2], jnp.int32))
+    if not number:
+        return Training(states.learners, replay, states.keys), {}, jax.vmap(method.acts)(states.learners)
+    keys, draw_keys, update_keys = jnp.moveaxis(
+        jax.vmap(lambda key: jax.random.split(key, 3))(states.keys), 1, 0
+    )
+    places = replay.draw(draw_keys, (config.batch,), number)
+
+    def one_seed(seed: tuple[Any, Array, Array]) -> tuple[Any, Metrics]:
+        learner, its_places, key = seed
+
+        def step(learner: Any, drawn: tuple[Array, Array]) -> tuple[Any, Metrics]:
+            place, key = drawn
+            return method.update(config, cost_limit, learner, layout.unpack(replay.rows[place]), shown, key)
+
+        learner, metrics = jax.lax.scan(step, learner, (its_places, jax.random.split(key, number)))
+        return learner, jax.tree.map(jnp.mean, metrics)
+
+    learners, metrics = jax.lax.map(one_seed, (states.learners, places, update_keys), batch_size=together)
+    return Training(learners, replay, keys), metrics, jax.vmap(method.acts)(learners)
+
+
+@partial(jax.jit, static_argnames=("which",))
+def _policies(which: Any, learners: Any) -> Any:
+    return jax.vmap(which)(learners)
+
+
+class ReplayProgram:
+    """Trains all seeds of one off-policy method in a batched environment.
+
+    All copies start anew together after a stretch of steps, from seeds that are a function of the run's seed and
+    the step; what ended before then goes on from there by the simulator's own draws. So nothing of the simulator
+    has to be saved, and a resumed run goes on bit for bit. An episode that a stretch cuts short is not counted,
+    and does not end for the learner.
+
+    Args:
+        method: what to train.
+        config: its options.
+        env: an environment of seeds * num_envs copies.
+        cost_limit: limit on the episode cost.
+        seeds: one policy is trained for each.
+        dataset: demonstrations, for methods that learn from them.
+    """
+
+    unit = "steps"
+
+    def __init__(
+        self,
+        method: OffPolicyMethod,
+        config: Any,
+        env: BatchedEnv,
+        cost_limit: float,
+        seeds: Sequence[int],
+        dataset: Dataset | None = None,
+    ) -> None:
+        self.method, self.config, self.env, self.spec = method, config, env, env.spec
+        self.seeds, self.cost_limit = tuple(seeds), jnp.asarray(cost_limit, jnp.float32)
+        self.step = 0
+        self.length = stretch(config, env.spec)
+        self.stride = self.length * config.num_envs
+        self.total_steps = -(-config.steps // self.stride) * self.stride
+        self.demonstrations = None if dataset is None else demonstrations(dataset)
+        self._layout = Layout(env.spec.observation_size, env.spec.action_size)
+        self._round = config.every * config.num_envs
+        capacity = max(min(config.capacity, config.steps), self._round)
+        keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
+        self.states: Any = Training(
+            _init(method.init, config, env.spec, keys),
+            Table.empty(len(self.seeds), 1, capacity, self._layout.width),
+            jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
+        )
+
+    def phase(self) -> tuple[ReplayPhase, int]:
+        """There is one phase."""
+        return ReplayPhase(self.method.name), self.total_steps
+
+    def advance(self, until: int) -> Metrics:
+        """Trains up to step `until`, a stretch at a time; gives (seeds,) metrics of the last."""
+        metrics: Metrics = {}
+        while self.step < min(until, self.total_steps):
+            metrics = self._stretch()
+        return metrics
+
+    @property
+    def updates(self) -> int:
+        """Updates so far."""
+        waited = min(self.step, self._wait()) // self._round
+        return (self.step // self._round - waited) * self._number()
+
+    def policies(self) -> SquashedGaussianPolicy:
+        """The current policies of all seeds, stacked along a leading axis."""
+        return _policies(self.method.policy, self.states.learners)
+
+    def policy(self, index: int) -> SquashedGaussianPolicy:
+        """The current policy of one seed."""
+        return jax.tree.map(lambda leaf: leaf[index], self.policies())
+
+    def _wait(self) -> int:
+        """Steps after which learning begins: the buffer then holds more than a batch."""
+        return max(self.config.batch, self.config.start)
+
+    def _number(self) -> int:
+        """Updates in a round."""
+        return max(1, round(self.config.updates * self._round))
+
+    def _together(self) -> int:
+        """Seeds that learn side by side; where one fills the cores of a CPU, they take turns."""
+        largest = max(weight[0].size for weight in self.policies().network.weights)
+        return 1 if jax.default_backend() == "cpu" and largest >= LARGE else len(self.seeds)
+
+    def _stretch(self) -> Metrics:
+        """Acts and learns until all copies start anew; gives (seeds,) means over it."""
+        number, copies, every = len(self.seeds), self.config.num_envs, self.config.every
+        size, width = self.spec.observation_size, self.spec.action_size
+        together = self._together()
+        streams = [np.random.SeedSequence([seed, self.step]) for seed in self.seeds]
+        starts = np.concatenate([stream.generate_state(copies) for stream in streams])
+        draws = [np.random.default_rng(stream.spawn(1)[0]) for stream in streams]
+        policies = HostSquashed(_policies(self.method.acts, self.states.learners))
+        seen = self.env.reset([int(start) for start in starts]).reshape(number, copies, size)
+        tally, learnt = Tally(number, copies), []
+        for _ in range(self.length // every):
+            rows = np.empty((number, every, copies, self._layout.width), np.float32)
+            noise = np.stack([rng.standard_normal((every, copies, width), np.float32) for rng in draws])
+            anything = np.stack([rng.random((every, copies, width), np.float32) for rng in draws])
+            for t in range(every):
+                observations = seen.astype(np.float32)
+                if self.step + t * copies < self.config.start:
+                    low, high = self.spec.action_low, self.spec.action_high
+                    actions = low + (high - low) * anything[:, t]
+                else:
+                    _, actions = policies.draw(observations, noise[:, t])
+                step = self.env.step(actions.reshape(-1, width))
+                shaped = {
+                    "rewards": step.rewards.reshape(number, copies),
+                    "costs": step.costs.reshape(number, copies),
+                    "terminated": step.terminated.reshape(number, copies),
+                }
+                self._layout.pack(
+                    rows[:, t],
+                    observations=observations,
+                    actions=actions,
+                    next_observations=step.final_observations.reshape(number, copies, size),
+                    **shaped,
+                )
+                ended = (step.terminated | step.truncated).reshape(number, copies)
+                tally.add(shaped["rewards"], shaped["costs"], ended)
+                seen = step.observations.reshape(number, copies, size)
+            self.step += self._round
+            learns = self.step > self._wait()
+            self.states, metrics, acting = _learn(
+                self.method,
+                self.config,
+                self._layout,
+                self._number() if learns else 0,
+                together,
+                self.cost_limit,
+                self.states,
+                jnp.asarray(rows.reshape(number, -1, self._layout.width)),
+                self.demonstrations,
+            )
+            policies = HostSquashed(acting)
+            if learns:
+                learnt.append(metrics)
+        means = {name: np.mean([one[name] for one in learnt], axis=0) for name in (learnt or [{}])[0]}
+        return means | tally.scores()
+
+
+class Tally:
+    """Counts the episodes of a stretch.
+
+    Args:
+        seeds: number of seeds.
+        copies: of each.
+    """
+
+    def __init__(self, seeds: int, copies: int) -> None:
+        self._sums = np.zeros((3, seeds, copies))  # return, cost, length of the episodes under way
+        self._finished = np.zeros((4, seeds))  # the same of those that ended, and their number
+        self._cost, self._steps = np.zeros(seeds), 0
+
+    def add(self, rewards: NDArray[Any], costs: NDArray[Any], ended: NDArray[np.bool_]) -> None:
+        """One step: (seeds, copies) rewards, costs, and which episodes it ended."""
+        self._sums += np.stack([rewards, costs, np.ones_like(costs)])
+        self._cost += costs.mean(axis=1)
+        self._steps += 1
+        if ended.any():
+            self._finished[:3] += (self._sums * ended).sum(axis=2)
+            self._finished[3] += ended.sum(axis=1)
+            self._sums *= ~ended
+
+    def scores(self) -> dict[str, NDArray[np.float64]]:
+        """(seeds,) means over the episodes that ended, their number, and the cost of a step."""
+        sums = self._finished[:3] / np.maximum(self._finished[3], 1)
+        names = dict(zip(("return", "cost", "length"), sums, strict=True))
+        return names | {"episodes": self._finished[3].copy(), "cost_rate": self._cost / self._steps}
+
+
+def stretch(config: Any, spec: Spec) -> int:
+    """Steps of each copy between two restarts of all.
+
+    Raises:
+        GoodpathError: they would not be whole episodes, or not whole rounds.
+    """
+    length: int = config.stretch or max(1, 1000 // spec.episode_length) * spec.episode_length
+    if length < spec.episode_length or length % spec.episode_length:
+        near = max(1, round(length / spec.episode_length)) * spec.episode_length
+        raise GoodpathError(
+            f"a stretch of {length} steps is not whole episodes of {spec.episode_length} steps of "
+            f"{spec.name or 'the task'}; try --stretch {near}."
+        )
+    if length % config.every:
+        raise GoodpathError(
+            f"a stretch of {length} steps is not whole rounds of {config.every} steps; choose an --every that "
+            f"divides it."
+        )
+    return length

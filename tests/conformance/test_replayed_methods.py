@@ -1,0 +1,160 @@
+"""Continuous actions and a replay buffer: resumed runs are the same runs, rows are true, and errors are for people."""
+
+import json
+from functools import lru_cache
+
+import jax
+import numpy as np
+import pytest
+
+from goodpath import envs
+from goodpath.cli import main
+from goodpath.errors import GoodpathError
+from goodpath.methods import METHODS, find, sac
+from goodpath.methods.contract import OffPolicyMethod
+from goodpath.policies import load_policy, parameters_sha256
+from goodpath.training import checkpoint
+from goodpath.training.acting import HostSquashed
+from goodpath.training.replayed import Layout, ReplayProgram, Tally
+from goodpath.training.run import make_config, resume, train
+
+REPLAYED = [
+    name
+    for name in METHODS
+    if isinstance(find(name), OffPolicyMethod) and issubclass(find(name).config, sac.Config)
+]
+SMALL = {
+    "hidden": (8,),
+    "num_envs": 3,
+    "every": 5,
+    "stretch": 20,
+    "start": 40,
+    "batch": 16,
+    "capacity": 100,
+    "updates": 0.4,
+    "steps": 300,
+}
+TASK = "ProbeLine-v0"
+
+
+@lru_cache
+def config(name):
+    return make_config(find(name), "default", SMALL)
+
+
+def program(name, seeds=(0, 1), task=TASK):
+    env = envs.make(task, len(seeds) * SMALL["num_envs"])
+    return ReplayProgram(find(name), config(name), env, 2.5, seeds)
+
+
+def finish(trained):
+    while trained.step < trained.total_steps:
+        trained.advance(trained.step + 60)
+    return [parameters_sha256(trained.policy(i)) for i in range(len(trained.seeds))]
+
+
+@pytest.mark.parametrize("name", REPLAYED)
+def test_seeds_determine_everything_and_a_checkpoint_continues_bit_for_bit(tmp_path, name):
+    whole = finish(program(name))
+    assert len(set(whole)) == 2
+    first = program(name)
+    first.advance(120)  # past random actions, before the buffer is full
+    checkpoint.save(tmp_path, first.step, first.states, {"step": first.step})
+    second = program(name)
+    second.states, about = checkpoint.restore(tmp_path, second.states)
+    second.step = about["step"]
+    assert finish(second) == whole
+
+
+@pytest.mark.parametrize("name", REPLAYED)
+def test_a_run_from_the_command_line(tmp_path, capsys, name):
+    out = tmp_path / "run"
+    words = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items() if key != "hidden"]
+    words = ["train", name, "--env", TASK, "--cost-limit", "2", "--seeds", "3", "4", *words]
+    assert main([*words, "--hidden", "8", "--episodes", "4", "--quiet", "--out", str(out)]) == 0
+    result = json.loads((out / "result.json").read_text())
+    for index, entry in enumerate(result["seeds"]):
+        assert entry["seed"] == 3 + index
+        assert entry["training_environment_steps"] == 300
+        # Rounds of 15 steps with 6 updates each, those after the first 40 steps.
+        assert entry["gradient_steps"] == 18 * 6
+        assert entry["stochastic"]["episodes"] == entry["episodes"] == 4
+        assert 0 <= entry["training"]["cost"] <= 10
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    log = [line["metrics"] for line in lines if line["kind"] == "update"]
+    assert len(log) == 5
+    assert {"return", "cost", "length", "episodes", "cost_rate"} <= set(log[0])
+    assert {"loss", "critic_loss", "entropy", "temperature"} <= set(log[-1])
+    assert all(np.shape(values) == (2,) and np.isfinite(values).all() for values in log[-1].values())
+    assert log[-1]["episodes"] == [6, 6]
+    assert load_policy(out / "policies" / "seed-3.npz")(np.zeros((5, 2))).shape == (5, 1)
+    assert (out / "report.html").is_file()
+    before = [entry["parameters_sha256"] for entry in result["seeds"]]
+    assert [entry["parameters_sha256"] for entry in resume(out, quiet=True).result["seeds"]] == before
+
+
+def test_the_buffer_holds_what_happened():
+    trained = program("sac")
+    trained.advance(60)
+    table = trained.states.replay
+    rows = np.asarray(table.rows).reshape(2, 100, -1)[:, :60]
+    np.testing.assert_array_equal(table.pushed, [[60], [60]])
+    assert np.all(np.asarray(table.rows).reshape(2, 100, -1)[:, 60:] == 0)
+    for own in rows:
+        steps = Layout(2, 1).unpack(own)
+        speed = (np.asarray(steps.actions)[:, 0] + 1) / 2
+        np.testing.assert_allclose(steps.rewards, speed, atol=1e-6)
+        np.testing.assert_allclose(steps.costs, speed**2, atol=1e-6)
+        moved = np.asarray(steps.next_observations - steps.observations)
+        np.testing.assert_allclose(moved, np.stack([speed, np.full(60, 0.1)], 1), atol=1e-5)
+        assert not np.any(steps.terminated)
+        # Every third row is the same copy's next step; episodes have ten.
+        first = np.asarray(steps.observations)[:, 1].reshape(20, 3)
+        np.testing.assert_allclose(first, np.tile(np.arange(10) / 10, 2)[:, None].repeat(3, 1), atol=1e-5)
+    assert not np.array_equal(rows[0], rows[1])
+
+
+def test_acting_in_numpy_is_acting_in_jax():
+    trained = program("sac")
+    trained.advance(180)
+    seen = np.random.default_rng(0).standard_normal((2, 10, 2)).astype(np.float32)
+    noise = np.random.default_rng(1).standard_normal((2, 10, 1)).astype(np.float32)
+    _, actions = HostSquashed(trained.policies()).draw(seen, noise)
+    for i in range(2):
+        expected, _ = trained.policy(i).sample(seen[i], noise[i])
+        np.testing.assert_allclose(actions[i], expected, atol=1e-6)
+
+
+def test_large_networks_take_turns_and_learn_the_same(monkeypatch):
+    side_by_side, in_turns = program("sac-lag"), program("sac-lag")
+    side_by_side.advance(120)
+    monkeypatch.setattr(ReplayProgram, "_together", lambda self: 1)
+    in_turns.advance(120)
+    for a, b in zip(
+        jax.tree.leaves(side_by_side.policies()), jax.tree.leaves(in_turns.policies()), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_episodes_are_counted_when_they_end():
+    tally = Tally(1, 2)
+    ones = np.ones((1, 2))
+    tally.add(ones, 2 * ones, np.array([[True, False]]))
+    tally.add(ones, 0 * ones, np.array([[False, True]]))
+    tally.add(ones, 4 * ones, np.array([[False, False]]))
+    scores = tally.scores()
+    expected = {"return": 1.5, "cost": 2.0, "length": 1.5, "episodes": 2.0, "cost_rate": 2.0}
+    assert {name: float(value[0]) for name, value in scores.items()} == expected
+
+
+def test_bad_input_is_explained():
+    with pytest.raises(GoodpathError, match="try --stretch 20"):
+        train("sac", env=TASK, cost_limit=1.0, options={"stretch": 17})
+    with pytest.raises(GoodpathError, match="--every that divides"):
+        train("sac", env=TASK, cost_limit=1.0, options={"every": 7})
+    with pytest.raises(GoodpathError, match="discrete actions"):
+        train("sac", env="MarbleMaze-v0", cost_limit=1.0)
+    with pytest.raises(GoodpathError, match="takes no --data"):
+        train("sac-lag", "x.hdf5", env=TASK, cost_limit=1.0)
+    with pytest.raises(GoodpathError, match="--env"):
+        train("sac", cost_limit=1.0)
