@@ -210,7 +210,7 @@ def test_sac_lagrangian_finds_optimum_and_multiplier(probe, form):
 
 def test_sac_lagrangian_spreads_discounted_cost_over_an_endless_line():
     """With discount g and a time limit that does not end the task, the cost of a step is limit (1 - g^T) / T."""
-    _, metrics = learnt("sac-lag", "ProbeLine-v0", 5.0, discount=0.8, cost_discount=0.8)
+    _, metrics = learnt("sac-lag", "ProbeLine-v0", 5.0, discount=0.8, cost_discount=0.8, steps=20_000)
     allowed = 5.0 * (1 - 0.8**10) / 10
     np.testing.assert_allclose(metrics["cost_rate"], allowed, atol=0.06)
     np.testing.assert_allclose(metrics["return"], 10 * np.sqrt(allowed), atol=0.6)

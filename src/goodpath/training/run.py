@@ -257,11 +257,11 @@ def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[AnyPro
     method = methods.find(job.method)
     if isinstance(method, OffPolicyMethod):
         config = job.config()
-        if pure.known(job.environment):
+        if pure.known(job.environment) or not hasattr(config, "num_envs"):
             task = pure.find(job.environment)
             yield CompiledProgram(method, config, task, job.cost_limit, job.seeds, dataset)
         else:
-            with _simulator(job, getattr(config, "num_envs", 1)) as env:
+            with _simulator(job, config.num_envs) as env:
                 yield ReplayProgram(method, config, env, job.cost_limit, job.seeds, dataset)
     elif isinstance(method, OnlineMethod):
         config, seeding = _seeding(job, method, folder)
