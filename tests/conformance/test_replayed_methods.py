@@ -9,6 +9,7 @@ import pytest
 
 from goodpath import envs
 from goodpath.cli import main
+from goodpath.data import hdf5
 from goodpath.errors import GoodpathError
 from goodpath.methods import METHODS, find, sac
 from goodpath.methods.contract import OffPolicyMethod
@@ -17,6 +18,7 @@ from goodpath.training import checkpoint
 from goodpath.training.acting import HostSquashed
 from goodpath.training.replayed import Layout, ReplayProgram, Tally
 from goodpath.training.run import make_config, resume, train
+from goodpath.trajectories import Dataset
 
 REPLAYED = [
     name
@@ -38,13 +40,25 @@ TASK = "ProbeLine-v0"
 
 
 @lru_cache
+def demonstrations():
+    """Two episodes of an expert that stands still, then runs."""
+    position = np.r_[np.zeros(10), np.arange(10)]
+    seen = np.stack([position, np.tile(np.arange(10) / 10, 2)], 1).astype(np.float32)
+    speed = np.repeat(np.float32([0, 1]), 10)
+    following = seen + np.stack([speed, np.full(20, 0.1, np.float32)], 1)
+    last = np.arange(20) % 10 == 9
+    return Dataset(seen, following, 2 * speed[:, None] - 1, speed, speed**2, np.zeros(20, bool), last)
+
+
+@lru_cache
 def config(name):
     return make_config(find(name), "default", SMALL)
 
 
 def program(name, seeds=(0, 1), task=TASK):
     env = envs.make(task, len(seeds) * SMALL["num_envs"])
-    return ReplayProgram(find(name), config(name), env, 2.5, seeds)
+    data = demonstrations() if find(name).demonstrated else None
+    return ReplayProgram(find(name), config(name), env, 2.5, seeds, data)
 
 
 def finish(trained):
@@ -70,6 +84,9 @@ def test_seeds_determine_everything_and_a_checkpoint_continues_bit_for_bit(tmp_p
 def test_a_run_from_the_command_line(tmp_path, capsys, name):
     out = tmp_path / "run"
     words = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items() if key != "hidden"]
+    if find(name).demonstrated:
+        hdf5.save(demonstrations(), tmp_path / "shown.hdf5")
+        words += ["--data", str(tmp_path / "shown.hdf5")]
     words = ["train", name, "--env", TASK, "--cost-limit", "2", "--seeds", "3", "4", *words]
     assert main([*words, "--hidden", "8", "--episodes", "4", "--quiet", "--out", str(out)]) == 0
     result = json.loads((out / "result.json").read_text())

@@ -26,6 +26,10 @@ METHODS: dict[str, tuple[str, str]] = {
     ),
     "sac-lag": ("goodpath.methods.sac_lag:SAC_LAG", "SAC-Lagrangian (arXiv 2307.14316, appendix A)"),
     "scopil": ("goodpath.methods.scopil:SCOPIL", "constraints from demonstrations (arXiv 2507.06780)"),
+    "scopil-continuous": (
+        "goodpath.methods.scopil_continuous:SCOPIL_CONTINUOUS",
+        "SCOPIL for actions from a box",
+    ),
     "sim": ("goodpath.methods.sim:SIM", "imitate good episodes and avoid bad ones (arXiv 2312.10385)"),
     "sqil": (
         "goodpath.methods.sqil:SQIL",

@@ -176,6 +176,7 @@ def learn(
     cost_discount: float = 0.99,
     weights: Array | None = None,
     critic_weights: Array | None = None,
+    entropy_weight: float = 1.0,
 ) -> tuple[State, Metrics]:
     """One update.
 
@@ -189,6 +190,7 @@ def learn(
         cost_discount: of the critic of costs.
         weights: (batch,) of each step in the actor's loss; 1 when left out.
         critic_weights: (batch,) of each step in the critics' losses; 1 when left out.
+        entropy_weight: factor on the entropy in the actor's loss.
     """
     rule = temperature(config)
     warmth = rule.multiplier(state.temperature)
@@ -208,7 +210,7 @@ def learn(
     def actor_lost(actor: SquashedGaussianPolicy) -> tuple[Array, Array]:
         actions, log_prob = actor.sample(batch.observations, now)
         worth = values(state.critics, batch.observations, actions)
-        losses = warmth * log_prob - jnp.min(worth[:2], axis=0)
+        losses = entropy_weight * warmth * log_prob - jnp.min(worth[:2], axis=0)
         if weight is not None:
             losses = losses + weight * worth[2]
         loss = weighted(losses, weights)

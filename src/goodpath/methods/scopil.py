@@ -39,15 +39,13 @@ from goodpath.spec import Spec
 
 
 @dataclass(frozen=True)
-class Config(sac_discrete.Config):
-    """Options of SCOPIL."""
+class Imitation:
+    """Options of the constraint, whatever the actions are."""
 
     demonstration_batch: int = 256
     """Pairs of the expert in an update, all different."""
     entropy_in_constraint: bool = True
     """The entropy at the expert's states counts against the constraint."""
-    threshold: float = 0.0
-    """What the constraint may reach."""
     beta: float = 0.5
     """Share of the entropy that belongs to the constraint."""
     learn_multiplier: bool = True
@@ -58,6 +56,14 @@ class Config(sac_discrete.Config):
     """Of Adam: about how far the multiplier moves in an update."""
     project_multiplier: bool = True
     """The multiplier does not fall below 0, where it would drive the policy away from the demonstrations."""
+
+
+@dataclass(frozen=True)
+class Config(Imitation, sac_discrete.Config):
+    """Options of SCOPIL."""
+
+    threshold: float = 0.0
+    """What the constraint may reach."""
 
 
 class State(eqx.Module):
@@ -72,7 +78,7 @@ class State(eqx.Module):
     multiplier: duals.GradientState
 
 
-def multiplier(config: Config) -> duals.Gradient:
+def multiplier(config: Imitation) -> duals.Gradient:
     """The rule that moves the multiplier."""
     return duals.Gradient(
         config.multiplier_learning_rate,
@@ -87,7 +93,7 @@ def init(config: Config, spec: Spec, key: Array) -> State:
     return State(sac_discrete.init(config, spec, key), multiplier(config).init())
 
 
-def draw(config: Config, demonstrations: Demonstrations, key: Array) -> Demonstrations:
+def draw(config: Imitation, demonstrations: Demonstrations, key: Array) -> Demonstrations:
     """Different pairs of the expert, all of them where there are no more than asked for."""
     number = len(demonstrations.observations)
     if number <= config.demonstration_batch:
