@@ -1,5 +1,6 @@
 """`goodpath collect`: fill a data file with episodes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ class Arguments:
     """Run folder or policy file that drives instead of the scripted drivers."""
     noise: float = 0.0
     """Standard deviation of Gaussian noise on a policy's actions."""
+    max_cost: float = math.inf
+    """Episodes that cost more are driven, but not kept."""
     seed: int = 0
     """Determines everything."""
     num_envs: int = 32
@@ -68,6 +71,7 @@ def main(arguments: list[str]) -> int:
         options.num_envs,
         options.threads,
         show,
+        options.max_cost,
     )
     list(bar)
     seconds = perf_counter() - began

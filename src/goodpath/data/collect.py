@@ -63,6 +63,7 @@ def collect(
     num_envs: int = 32,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    max_cost: float = np.inf,
 ) -> Collected:
     """Collects whole episodes into an HDF5 file in DSRL layout.
 
@@ -78,6 +79,10 @@ def collect(
         num_envs: copies stepped together.
         threads: that step them; as many as there are cores when left out.
         progress: called with the number of finished episodes.
+        max_cost: episodes that cost more are driven, but not kept.
+
+    Raises:
+        GoodpathError: no episode was asked for, or none is cheap enough.
     """
     if episodes < 1:
         raise GoodpathError(f"{episodes} episodes were asked for; collect at least one.")
@@ -85,7 +90,8 @@ def collect(
     env = envs.make(environment, num_envs, threads)
     try:
         with Writer(out, environment=env.spec.name, spec=env.spec) as writer:
-            return _fill(env, driver(env, np.random.default_rng([seed, 7])), episodes, seed, writer, progress)
+            chosen = driver(env, np.random.default_rng([seed, 7]))
+            return _fill(env, chosen, episodes, seed, writer, progress, max_cost)
     finally:
         env.close()
 
@@ -97,6 +103,7 @@ def _fill(
     seed: int,
     writer: Writer,
     progress: Callable[[int], None] | None,
+    max_cost: float,
 ) -> Collected:
     spec, number = env.spec, env.num_envs
     # Each environment fills its own row of the buffer up to the end of an episode.
@@ -109,7 +116,7 @@ def _fill(
     quota = np.full(number, episodes // number) + (np.arange(number) < episodes % number)
     rows = np.arange(number)
     totals: list[tuple[float, float]] = []
-    steps = 0
+    steps, driven, least = 0, 0, np.inf
     observations = env.reset(seed)
     while quota.any():
         chosen = np.clip(driver(observations), spec.action_low, spec.action_high)
@@ -131,15 +138,22 @@ def _fill(
                 terminated=bool(step.terminated[i]),
                 truncated=bool(step.truncated[i]),
             )
-            writer.append(trajectory)
-            totals.append((float(trajectory.rewards.sum()), float(trajectory.costs.sum())))
-            steps += end
+            cost = float(trajectory.costs.sum())
+            if cost <= max_cost:
+                writer.append(trajectory)
+                totals.append((float(trajectory.rewards.sum()), cost))
+                steps += end
+            driven, least = driven + 1, min(least, cost)
             quota[i] -= 1
         if over.any():
             position[over] = 0
             driver.redraw(over)
             if progress is not None:
-                progress(len(totals))
+                progress(driven)
         observations = step.observations
+    if not totals:
+        raise GoodpathError(
+            f"none of the {driven} episodes costs at most {max_cost:g}; the cheapest costs {least:g}: raise --max-cost."
+        )
     returns, episode_costs = np.array(totals, np.float64).T
     return Collected(returns, episode_costs, steps)
