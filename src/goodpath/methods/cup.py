@@ -72,21 +72,21 @@ def scale(config: Config) -> float:
     return (1 - config.cost_discount * config.cost_trace) / (1 - config.cost_discount)
 
 
-def projection_loss(weight: Array, half_log_std: Array, clip: float) -> ActorLoss:
+def projection_loss(config: Config, weight: Array, half_log_std: Array) -> ActorLoss:
     """The second loss above, for the mean of pi_half in the column `mean`.
 
     Args:
+        config: clip and weight of the entropy.
         weight: () what r times the column `objective` is multiplied by.
         half_log_std: (action,) of pi_half.
-        clip: how far r may go from 1 and still lower the loss.
     """
 
     def loss(mean: Array, log_std: Array, batch: Rows) -> Array:
         kl = on_policy.divergence(batch["mean"], half_log_std, mean, log_std)
         ratio = jnp.exp(gaussian_log_prob(mean, log_std, batch["raw"]) - batch["log_prob"])
-        clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
-        cost = jnp.maximum(ratio * batch["objective"], clipped * batch["objective"])
-        return jnp.mean(kl + weight * cost)
+        held = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
+        cost = jnp.maximum(ratio * batch["objective"], held * batch["objective"])
+        return jnp.mean(kl + weight * cost) - config.entropy * on_policy.entropy(log_std)
 
     return loss
 
@@ -97,9 +97,7 @@ def project(config: Config, state: State, table: Rows, weight: Array) -> tuple[S
     first = state.optimizer
     budget = replace(config, passes=config.projection_passes, target_kl=config.projection_target_kl)
     start = eqx.tree_at(lambda s: s.optimizer, state, state.extra)
-    after, metrics = on_policy.fit(
-        budget, start, table, projection_loss(weight, state.actor.log_std, config.clip)
-    )
+    after, metrics = on_policy.fit(budget, start, table, projection_loss(config, weight, state.actor.log_std))
     return eqx.tree_at(lambda s: (s.optimizer, s.extra), after, (first, after.optimizer)), metrics
 
 
