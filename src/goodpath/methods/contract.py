@@ -305,7 +305,7 @@ class OnPolicyMethod:
         name: as on the command line.
         title: one line for lists.
         config: the dataclass of its options; it has at least `steps`, `num_envs` and `rollout`, and where there is
-            something to revise, `iterations` and `episodes`.
+            something to revise, `iterations` and `own_episodes`.
         presets: name -> options; `default` is what is used when nothing is said.
         init: (config, spec, key) -> state with everything that changes in training, as one pytree.
         update: (config, state, stretch, demonstrations, key) -> (state, metrics); pure. Demonstrations are None
@@ -313,7 +313,7 @@ class OnPolicyMethod:
         policy: state -> policy that acts, is evaluated and saved.
         document: the method's own page: what `goodpath explain` prints.
         revise: (config, state, episodes, demonstrations) -> (state, metrics), pure: what happens between two of
-            its iterations, with `config.episodes` new episodes of the policy; None when nothing does.
+            its iterations, with `config.own_episodes` new episodes of the policy; None when nothing does.
         demonstrated: whether it learns from demonstrations too.
     """
 

@@ -29,8 +29,8 @@ the untrained z, for which everything costs about a half. The steps of the M epi
 Nothing in this method is told the task's own costs.
 
 Presets: `default` is what we found to work best, in few and short trials. `release` has the options of SCOPIL's
-authors as far as they are known: one copy of the task, rollouts of 2000, and ends of episodes shifted by one step, which
-handicaps it. Their multiplier cannot fall below 0.54; as it never falls, ours has no such bound.
+authors as far as they are known: one copy of the task, rollouts of 2000, and ends of episodes shifted by one step,
+which handicaps it. Their multiplier cannot fall below 0.54; as it never falls, ours has no such bound.
 """
 
 from dataclasses import dataclass, replace
@@ -59,7 +59,7 @@ class Config(ppo_discrete.Config):
 
     iterations: int = 40
     """How often the constraint is learnt anew, less one; no more often than there are rollouts."""
-    episodes: int = 100
+    own_episodes: int = 100
     """Of the policy, from which the constraint is learnt."""
     backward_steps: int = 20
     """Steps of Adam on the constraint in an iteration, at most."""

@@ -130,7 +130,7 @@ def _revise(
 
     def one(state: Training) -> tuple[Training, Metrics]:
         key, episodes_key = jax.random.split(state.key)
-        episodes = play(task, method.policy(state.learner), config.episodes, episodes_key)
+        episodes = play(task, method.policy(state.learner), config.own_episodes, episodes_key)
         learner, metrics = revise(config, state.learner, episodes, demonstrations)
         return eqx.tree_at(lambda s: (s.learner, s.key), state, (learner, key)), metrics
 
