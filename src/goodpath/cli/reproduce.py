@@ -79,6 +79,7 @@ class Scopil:
         "sqil",
         "gail",
         "gail-constraint",
+        "icrl",
     )
     """Rows."""
     seeds: tuple[int, ...] = tuple(range(10))

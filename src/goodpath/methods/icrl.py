@@ -57,26 +57,31 @@ _SMALL = 1e-5
 class Config(ppo_discrete.Config):
     """Options of ICRL."""
 
-    iterations: int = 40
+    steps: int = 200_000
+    """Environment steps of each seed, without those of the episodes from which the constraint is learnt."""
+    minibatch: int = 250
+    """Steps in a minibatch of PPO."""
+    iterations: int = 100
     """How often the constraint is learnt anew, less one; no more often than there are rollouts."""
-    own_episodes: int = 100
+    own_episodes: int = 25
     """Of the policy, from which the constraint is learnt."""
     backward_steps: int = 20
     """Steps of Adam on the constraint in an iteration, at most."""
     constraint_hidden: tuple[int, ...] = (40, 40)
     """Sizes of the hidden layers of the constraint's network, with ReLU between them."""
-    constraint_learning_rate: float = 0.01
+    constraint_learning_rate: float = 0.003
     """Of Adam, for the constraint, in the first iteration."""
-    decay: float = 0.9
+    decay: float = 0.97
     """Factor on that learning rate with every iteration."""
     regularizer: float = 0.5
     """Weight of the preference for few constraints."""
     weights: Literal["step", "episode", "none"] = "step"
     """What corrects for the constraint having moved: weights of steps, of episodes, or nothing."""
-    max_kl_forward: float = 10.0
-    """The constraint's steps end beyond this, from the policy that played to the one that it would allow now."""
-    max_kl_backward: float = 2.5
-    """The same the other way round."""
+    max_kl_forward: float = 0.0
+    """The constraint's steps end beyond this, from the policy that played to the one that it would allow now; 0 is no
+    bound."""
+    max_kl_backward: float = 0.0
+    """The same the other way round; 0 is no bound."""
     budget: float = 0.0
     """Mean cost 1 - z of a step that is kept to."""
     initial_multiplier: float = 1.0
@@ -200,7 +205,8 @@ def revise(
     def step(carry: tuple[Array, Array, MLP, Any, Array]) -> tuple[Array, Array, MLP, Any, Array]:
         done, _, constraint, moments, _ = carry
         weights, forward, backward = correction(config, then, judged(constraint), episodes.taken)
-        far = (forward > config.max_kl_forward) | (backward > config.max_kl_backward)
+        bounds = ((forward, config.max_kl_forward), (backward, config.max_kl_backward))
+        far = jnp.any(jnp.stack([(value > bound) & (bound > 0) for value, bound in bounds]))
         loss, slope = jax.value_and_grad(
             lambda network: constraint_loss(config, network, demonstrations, episodes, weights)
         )(constraint)
@@ -238,7 +244,19 @@ ICRL = OnPolicyMethod(
     config=Config,
     presets={
         "default": _DEFAULT,
-        "release": replace(_DEFAULT, num_envs=1, shifted_ends=True),
+        "release": replace(
+            _DEFAULT,
+            steps=240_000,
+            num_envs=1,
+            minibatch=64,
+            shifted_ends=True,
+            iterations=40,
+            own_episodes=100,
+            constraint_learning_rate=0.01,
+            decay=0.9,
+            max_kl_forward=10.0,
+            max_kl_backward=2.5,
+        ),
     },
     init=init,
     update=update,
