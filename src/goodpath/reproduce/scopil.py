@@ -92,8 +92,8 @@ RERUN = {"MarbleMaze-v0": _FIGURES, "MarbleMazeLegacy-v0": _FIGURES}
 ABOUT_RERUN = (
     "our re-run of the authors' code, not the paper's table: its agent and simulator, 100,000 steps, demonstrations of "
     "an earlier planner (740 pairs), the most likely actions; the mean of the last three evaluations, ± standard "
-    "deviation over 3 seeds (BC: the range of 4 seeds after 30,000 updates; ICRL: its two seeds after 240,000 steps, with "
-    "the authors' ends of episodes repaired in the row ICRL, as they are in that of its release)"
+    "deviation over 3 seeds (BC: the range of 4 seeds after 30,000 updates; ICRL: its two seeds after 240,000 steps, "
+    "with the authors' ends of episodes repaired in the row ICRL, as they are in that of its release)"
 )
 
 
