@@ -80,6 +80,8 @@ class Scopil:
         "gail",
         "gail-constraint",
         "icrl",
+        "icrl-release",
+        "ppo-demonstrations",
     )
     """Rows."""
     seeds: tuple[int, ...] = tuple(range(10))
