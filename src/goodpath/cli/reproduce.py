@@ -79,6 +79,9 @@ class Scopil:
         "sqil",
         "gail",
         "gail-constraint",
+        "icrl",
+        "icrl-release",
+        "ppo-demonstrations",
     )
     """Rows."""
     seeds: tuple[int, ...] = tuple(range(10))

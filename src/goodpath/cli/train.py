@@ -126,9 +126,9 @@ def _start(arguments: list[str]) -> Any:
 
 def _defaults(method: Any, options: Any, preset: str) -> Arguments[Any]:
     """What holds where nothing is said; a cost limit only for methods that nobody tells of costs."""
-    from goodpath.methods.contract import OffPolicyMethod
+    from goodpath.methods.contract import OffPolicyMethod, OnPolicyMethod
 
-    if isinstance(method, OffPolicyMethod):
+    if isinstance(method, OffPolicyMethod | OnPolicyMethod):
         return Arguments(options=options, preset=preset, cost_limit=0.0)
     return Arguments(options=options, preset=preset)
 

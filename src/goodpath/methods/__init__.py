@@ -17,7 +17,13 @@ METHODS: dict[str, tuple[str, str]] = {
     "cup": ("goodpath.methods.cup:CUP", "improve, then project back to the limit (arXiv 2209.07089)"),
     "focops": ("goodpath.methods.focops:FOCOPS", "first order steps in policy space (arXiv 2002.06506)"),
     "gail": ("goodpath.methods.gail:GAIL", "act so that a classifier cannot tell (arXiv 1606.03476)"),
+    "icrl": ("goodpath.methods.icrl:ICRL", "learn from demonstrations what is forbidden (arXiv 2011.09999)"),
     "ppo": ("goodpath.methods.ppo:PPO", "proximal policy optimisation, blind to cost (arXiv 1707.06347)"),
+    "ppo-demonstrations": (
+        "goodpath.methods.ppo_demonstrations:PPO_DEMONSTRATIONS",
+        "PPO with an expert's steps under a multiplier, discrete actions",
+    ),
+    "ppo-discrete": ("goodpath.methods.ppo_discrete:PPO_DISCRETE", "PPO for discrete actions, blind to cost"),
     "ppo-lag": ("goodpath.methods.ppo_lag:PPO_LAG", "PPO-Lagrangian with a gradient or PID multiplier"),
     "sac": ("goodpath.methods.sac:SAC", "soft actor-critic, blind to cost (arXiv 1812.05905)"),
     "sac-discrete": (

@@ -1,8 +1,8 @@
 """What a method is: a configuration, a state, and pure functions between them.
 
 A method knows no file, environment, logger or command line. `training/offline.py` compiles the updates of methods
-that learn from data, `training/online.py` drives those that act as they learn, and `training/compiled.py` compiles
-acting and learning together; `training/loop.py` logs, evaluates and saves.
+that learn from data, `training/online.py` drives those that act as they learn, `training/compiled.py` and
+`training/compiled_rollouts.py` compile acting and learning together; `training/loop.py` logs, evaluates and saves.
 """
 
 from collections.abc import Callable, Mapping
@@ -272,7 +272,80 @@ class OffPolicyMethod:
     demonstrated: bool = False
 
 
-Method = OfflineMethod | OnlineMethod | OffPolicyMethod
+class Stretch(eqx.Module):
+    """What E copies of a task did in T steps under one policy; an episode may go on in the next stretch.
+
+    Attributes:
+        observations: (E, T, observation) that were acted on.
+        actions: (E, T, action).
+        rewards: (E, T).
+        next_observations: (E, T, observation) true successors, also where an episode ended.
+        terminated: (E, T) bool, the environment ended the episode.
+        ended: (E, T) bool, the episode ended at this step, by the environment or by time.
+    """
+
+    observations: Array
+    actions: Array
+    rewards: Array
+    next_observations: Array
+    terminated: Array
+    ended: Array
+
+
+class Episodes(eqx.Module):
+    """What one policy did in M whole episodes, of at most L steps.
+
+    Attributes:
+        observations: (M, L, observation) that were acted on.
+        actions: (M, L, action).
+        taken: (M, L) bool, whether the episode had not ended before this step; elsewhere the rest means nothing.
+    """
+
+    observations: Array
+    actions: Array
+    taken: Array
+
+
+@dataclass(frozen=True, eq=False)  # so that programs can be compiled for it
+class OnPolicyMethod:
+    """A method that learns from stretches of its newest policy, in one program with a task of pure functions.
+
+    Attributes:
+        name: as on the command line.
+        title: one line for lists.
+        config: the dataclass of its options; it has at least `steps`, `num_envs` and `rollout`, and where there is
+            something to revise, `iterations` and `own_episodes`.
+        presets: name -> options; `default` is what is used when nothing is said.
+        init: (config, spec, key) -> state with everything that changes in training, as one pytree.
+        update: (config, state, stretch, demonstrations, key) -> (state, metrics); pure. Demonstrations are None
+            for a method that takes none.
+        policy: state -> policy that acts, is evaluated and saved.
+        document: the method's own page: what `goodpath explain` prints.
+        revise: (config, state, episodes, demonstrations) -> (state, metrics), pure: what happens between two of
+            its iterations, with `config.own_episodes` new episodes of the policy; None when nothing does.
+        demonstrated: whether it learns from demonstrations too.
+    """
+
+    name: str
+    title: str
+    config: type
+    presets: Mapping[str, Any]
+    init: Callable[[Any, Spec, Array], Any]
+    update: Callable[[Any, Any, Stretch, Any, Array], tuple[Any, Metrics]]
+    policy: Callable[[Any], Policy]
+    document: str
+    revise: Callable[[Any, Any, Episodes, Any], tuple[Any, Metrics]] | None = None
+    demonstrated: bool = False
+
+
+Method = OfflineMethod | OnlineMethod | OffPolicyMethod | OnPolicyMethod
+
+
+def takes_data(method: Method) -> bool:
+    """Whether a method learns from a data file."""
+    if isinstance(method, OfflineMethod):
+        return True
+    return not isinstance(method, OnlineMethod) and method.demonstrated
 
 
 class Shuffle:

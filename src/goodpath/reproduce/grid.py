@@ -13,7 +13,7 @@ from goodpath import envs, methods
 from goodpath.data.collect import PolicyDriver, collect
 from goodpath.errors import GoodpathError, nearest
 from goodpath.files import sha256
-from goodpath.methods.contract import Method, OfflineMethod, OffPolicyMethod
+from goodpath.methods.contract import Method, OfflineMethod, takes_data
 from goodpath.reports.html import write
 from goodpath.training.loop import Schedule
 from goodpath.training.results import find_policies
@@ -338,13 +338,9 @@ def _finish(cell: Cell, was: Condition, failures: dict[Path, str], quiet: bool, 
     write([cell.folder], cell.folder / "report.html")
 
 
-def _takes_data(method: Method) -> bool:
-    return isinstance(method, OfflineMethod) or (isinstance(method, OffPolicyMethod) and method.demonstrated)
-
-
 def _demonstrations(cell: Cell) -> Path | None:
     """Where the study's demonstrations for a cell are or will be; None where it learns from none."""
-    needed = cell.demonstrate is not None and cell.start is None and _takes_data(cell.method)
+    needed = cell.demonstrate is not None and cell.start is None and takes_data(cell.method)
     return cell.folder.parent / "demos.h5" if needed else None
 
 
@@ -359,7 +355,7 @@ def _data(cell: Cell) -> Path | None:
             assert cell.demonstrate is not None
             cell.demonstrate(cell.task, demonstrations)
         return demonstrations
-    if not _takes_data(cell.method):
+    if not takes_data(cell.method):
         return None
     if cell.start is None:
         raise GoodpathError(f"{cell.label} learns from data, and its variant says not from whose.")

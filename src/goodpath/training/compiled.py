@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from goodpath.envs.pure import PureTask
+from goodpath.envs.pure import Outcome, PureTask
 from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
 from goodpath.policies import Policy
 from goodpath.replay import Ring
@@ -64,14 +64,39 @@ def _init(method: OffPolicyMethod, config: Any, task: PureTask, keys: Array) -> 
             key=key,
         )
 
-    states = jax.vmap(one)(keys)
-    # Without weak types, so that the first call is compiled for the same types as all others.
+    return strong(jax.vmap(one)(keys))
+
+
+def strong(states: Any) -> Any:
+    """The same without weak types, so that the first call is compiled for the same types as all others."""
     return jax.tree.map(
         lambda x: (
             x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jax.lax.convert_element_type(x, x.dtype)
         ),
         states,
     )
+
+
+def move(
+    task: PureTask, episode: Any, tally: Array, action: Array, key: Array
+) -> tuple[Outcome, Any, Array, Array]:
+    """One step of one episode.
+
+    Args:
+        task: what to act in.
+        episode: its state.
+        tally: (4,) sums over the episode so far, see `TALLIES`.
+        action: (action,).
+        key: for the episode that follows where this one ends.
+
+    Returns:
+        The outcome, the state to go on from, (4,) the tally with this step, and () whether the episode is over.
+    """
+    outcome = task.step(episode, action)
+    over = outcome.terminated | outcome.truncated
+    gained = jnp.stack([outcome.reward, jnp.sum(outcome.violations), jnp.ones(()), outcome.goal])
+    following = jax.tree.map(partial(jnp.where, over), task.reset(key), outcome.state)
+    return outcome, following, tally + gained, over
 
 
 def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, step: Array) -> Training:
@@ -83,16 +108,13 @@ def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, 
         number = task.spec.actions
         anything = jax.nn.one_hot(jax.random.randint(random_key, (), 0, number), number)
         action = jnp.where(step < config.start, anything, action)
-    outcome = task.step(state.episode, action)
-    cost, following = jnp.sum(outcome.violations), task.observe(outcome.state)
-    row = Transitions(seen, action, outcome.reward, cost, following, outcome.terminated)
-    over = outcome.terminated | outcome.truncated
-    gained = jnp.stack([outcome.reward, cost, jnp.ones(()), outcome.goal])
-    tally = state.tally + gained
+    outcome, following, tally, over = move(task, state.episode, state.tally, action, episode_key)
+    cost = jnp.sum(outcome.violations)
+    row = Transitions(seen, action, outcome.reward, cost, task.observe(outcome.state), outcome.terminated)
     return Training(
         learner=state.learner,
         replay=state.replay.add(row),
-        episode=jax.tree.map(partial(jnp.where, over), task.reset(episode_key), outcome.state),
+        episode=following,
         tally=jnp.where(over, 0.0, tally),
         finished=jnp.where(over, tally, state.finished),
         key=key,
@@ -170,6 +192,15 @@ def demonstrations(dataset: Dataset) -> Demonstrations:
     )
 
 
+def groups(seeds: Sequence[int]) -> list[Array]:
+    """Random keys of the seeds, in groups that are trained side by side."""
+    number = -(-len(seeds) // TOGETHER)
+    return [
+        jnp.stack([jax.random.key(seed) for seed in group.tolist()])
+        for group in np.array_split(np.array(seeds), number)
+    ]
+
+
 class CompiledProgram:
     """Trains all seeds of one off-policy method in one task.
 
@@ -202,12 +233,7 @@ class CompiledProgram:
         self.step, self.total_steps = 0, config.steps
         self.cost_limit = jnp.asarray(cost_limit, jnp.float32)
         self.demonstrations = None if dataset is None else demonstrations(dataset)
-        number = -(-len(self.seeds) // TOGETHER)
-        groups = [group.tolist() for group in np.array_split(np.array(self.seeds), number)]
-        self.states: Any = tuple(
-            _init(method, config, task, jnp.stack([jax.random.key(seed) for seed in group]))
-            for group in groups
-        )
+        self.states: Any = tuple(_init(method, config, task, keys) for keys in groups(self.seeds))
 
     def phase(self) -> tuple[CompiledPhase, int]:
         """Filling the buffer, then learning."""

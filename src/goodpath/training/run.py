@@ -22,12 +22,22 @@ from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError, nearest
 from goodpath.files import read_json, sha256, write_json
 from goodpath.labels import LabelFile
-from goodpath.methods.contract import Method, OfflineMethod, OffPolicyMethod, OnlineMethod, Seeding, Sources
+from goodpath.methods.contract import (
+    Method,
+    OfflineMethod,
+    OffPolicyMethod,
+    OnlineMethod,
+    OnPolicyMethod,
+    Seeding,
+    Sources,
+    takes_data,
+)
 from goodpath.oracles import GOOD
 from goodpath.policies import TrainedPolicy, load_policy, parameters_sha256
 from goodpath.reports.statistics import summarize
 from goodpath.spec import Spec
 from goodpath.training.compiled import CompiledProgram
+from goodpath.training.compiled_rollouts import RolloutProgram
 from goodpath.training.judge import Judge, Lists, Nobody, Simulator, Verdict
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
@@ -44,7 +54,7 @@ from goodpath.training.results import (
 from goodpath.trajectories import Dataset
 
 SCHEMA = 1
-AnyProgram = OfflineProgram | OnlineProgram | CompiledProgram | ReplayProgram
+AnyProgram = OfflineProgram | OnlineProgram | CompiledProgram | RolloutProgram | ReplayProgram
 
 
 @dataclass(frozen=True)
@@ -188,7 +198,7 @@ def train(
     )
     if not isinstance(chosen, OfflineMethod) and not environment:
         raise GoodpathError(f"{method} learns by acting; say in which task with --env.")
-    if isinstance(chosen, OnlineMethod) or (isinstance(chosen, OffPolicyMethod) and not chosen.demonstrated):
+    if not takes_data(chosen):
         if data is not None:
             raise GoodpathError(f"{method} learns by acting and takes no --data; leave it out.")
         return _start(job, None, folder, quiet)
@@ -263,6 +273,8 @@ def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[AnyPro
         else:
             with _simulator(job, config.num_envs) as env:
                 yield ReplayProgram(method, config, env, job.cost_limit, job.seeds, dataset)
+    elif isinstance(method, OnPolicyMethod):
+        yield RolloutProgram(method, job.config(), pure.find(job.environment), job.seeds, dataset)
     elif isinstance(method, OnlineMethod):
         config, seeding = _seeding(job, method, folder)
         with _simulator(job, config.num_envs) as env:
