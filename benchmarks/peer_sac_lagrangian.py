@@ -11,6 +11,7 @@ tells begins after `--warm` steps.
 import argparse
 import json
 import time
+from itertools import pairwise
 from typing import Any
 
 import gymnasium
@@ -25,7 +26,7 @@ DISCOUNT, RATE, TARGET_RATE, LIMIT, MULTIPLIER_RATE = 0.99, 1e-3, 0.005, 5.0, 1e
 
 def mlp(sizes: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for inputs, outputs in pairwise(sizes[:-1]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
@@ -55,9 +56,9 @@ class Agent:
         volume = 2 * (np.log(2) - raw - nn.functional.softplus(-2 * raw))
         return torch.tanh(raw), (gaussian.log_prob(raw) - volume).sum(-1)
 
-    @torch.no_grad()
-    def act(self, observation: np.ndarray) -> np.ndarray:
-        actions, _ = self.sample(torch.as_tensor(observation, dtype=torch.float32))
+    def act(self, observation: Any) -> Any:
+        with torch.no_grad():
+            actions, _ = self.sample(torch.as_tensor(observation, dtype=torch.float32))
         return actions.numpy()
 
     def update(self, batch: list[torch.Tensor]) -> None:
@@ -121,7 +122,7 @@ def train(task: str, hidden: int, batch: int, steps: int, warm: int, threads: in
     buffer = [np.zeros((steps + warm + batch, *shape), np.float32) for shape in shapes]
     rng = np.random.default_rng(0)
     observation, _ = env.reset(seed=0)
-    held, begin, acting, learning = 0, 0.0, 0.0, 0.0
+    begin, acting, learning = 0.0, 0.0, 0.0
     for step in range(batch + warm + steps):
         if step == batch + warm:
             begin, acting, learning = time.perf_counter(), 0.0, 0.0
@@ -130,13 +131,12 @@ def train(task: str, hidden: int, batch: int, steps: int, warm: int, threads: in
         following, reward, terminated, truncated, info = env.step(action)
         row = (observation, action, reward, info["cost"], following, float(terminated))
         for field, value in zip(buffer, row, strict=True):
-            field[held] = value
-        held += 1
+            field[step] = value
         observation = env.reset()[0] if terminated or truncated else following
         acted = time.perf_counter()
         acting += acted - started
         if step >= batch:
-            chosen = rng.integers(0, held, batch)
+            chosen = rng.integers(0, step + 1, batch)
             agent.update([torch.as_tensor(field[chosen]) for field in buffer])
             learning += time.perf_counter() - acted
     seconds = time.perf_counter() - begin

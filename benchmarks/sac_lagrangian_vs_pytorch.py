@@ -5,8 +5,8 @@
 Both sides learn the same tasks on goodpath's own simulator, with the same networks and batch, and an update for every
 environment step: `static` has networks 32-32 and batches of 32, `dynamic` 256-256 and 256, as SaGui (arXiv 2307.14316)
 has them. The peer (`benchmarks/peer_sac_lagrangian.py`) is an eager loop of one environment; it gets the fastest of
-`--threads`. goodpath runs its default of ten copies for each seed, once with one seed and once with `--seeds` at a time,
-whose steps count together. Seconds are of training alone: simulating, learning and logging.
+`--threads`. goodpath runs its default of ten copies for each seed, once with one seed and once with `--seeds` at a
+time, whose steps count together. Seconds are of training alone: simulating, learning and logging.
 
 PyTorch lives in an environment of its own, which is made and thrown away at the end, or kept with `--venv DIR` for the
 next time; that needs a package index and minutes. A folder that already is an environment with PyTorch is used as it
