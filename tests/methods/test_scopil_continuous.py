@@ -17,6 +17,7 @@ from goodpath.spec import Spec
 SPEC = Spec("", 3, 1, 10, -2.0, 2.0)
 CONFIG = scopil.Config(
     hidden=(16,),
+    spread=0.3,
     batch=64,
     learning_rate=3e-3,
     critic_learning_rate=3e-3,

@@ -28,16 +28,16 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from goodpath import duals
 from goodpath.methods import on_policy, ppo
 from goodpath.methods.contract import Metrics, OnlineMethod, Rollout
 from goodpath.methods.on_policy import ActorLoss, Rows, State
+from goodpath.methods.price import Price, dual
 from goodpath.policies import gaussian_log_prob
 from goodpath.spec import Spec
 
 
 @dataclass(frozen=True)
-class Config(ppo.Config):
+class Config(Price, ppo.Config):
     """Options of CUP."""
 
     passes: int = 5
@@ -46,19 +46,10 @@ class Config(ppo.Config):
     """Passes in the second, at most."""
     projection_target_kl: float = 0.04
     """The second ends after the pass that moved the policy further than this from where it began."""
+    projection_clip: float = 0.5
+    """How far r may go from 1 in the second and still lower the loss."""
     multiplier_learning_rate: float = 3e-5
     """What the multiplier rises by for each unit of cost above the limit."""
-    initial_multiplier: float = 0.0
-    """At the start."""
-    max_multiplier: float = 100.0
-    """Bound on it."""
-
-
-def dual(config: Config) -> duals.Gradient:
-    """The rule that moves the multiplier."""
-    return duals.Gradient(
-        config.multiplier_learning_rate, config.initial_multiplier, config.max_multiplier, adam=False
-    )
 
 
 def init(config: Config, spec: Spec, key: Array) -> State:
@@ -84,7 +75,7 @@ def projection_loss(config: Config, weight: Array, half_log_std: Array) -> Actor
     def loss(mean: Array, log_std: Array, batch: Rows) -> Array:
         kl = on_policy.divergence(batch["mean"], half_log_std, mean, log_std)
         ratio = jnp.exp(gaussian_log_prob(mean, log_std, batch["raw"]) - batch["log_prob"])
-        held = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
+        held = jnp.clip(ratio, 1 - config.projection_clip, 1 + config.projection_clip)
         cost = jnp.maximum(ratio * batch["objective"], held * batch["objective"])
         return jnp.mean(kl + weight * cost) - config.entropy * on_policy.entropy(log_std)
 

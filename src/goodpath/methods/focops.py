@@ -25,35 +25,22 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from goodpath import duals
 from goodpath.methods import on_policy
 from goodpath.methods.contract import Metrics, OnlineMethod, Rollout
 from goodpath.methods.on_policy import ActorLoss, Rows, State
+from goodpath.methods.price import Price, dual
 from goodpath.policies import gaussian_log_prob
 from goodpath.spec import Spec
 
 
 @dataclass(frozen=True)
-class Config(on_policy.Config):
+class Config(Price, on_policy.Config):
     """Options of FOCOPS."""
 
     temperature: float = 1.5
     """Lambda of the paper: the higher it is, the nearer to the old policy the one aimed at."""
     state_kl: float = 0.02
     """Eta of the paper: a state counts while the KL divergence there is at most this."""
-    multiplier_learning_rate: float = 1.5e-4
-    """What the multiplier rises by for each unit of cost above the limit."""
-    initial_multiplier: float = 0.0
-    """At the start."""
-    max_multiplier: float = 100.0
-    """Bound on it."""
-
-
-def dual(config: Config) -> duals.Gradient:
-    """The rule that moves the multiplier."""
-    return duals.Gradient(
-        config.multiplier_learning_rate, config.initial_multiplier, config.max_multiplier, adam=False
-    )
 
 
 def init(config: Config, spec: Spec, key: Array) -> State:

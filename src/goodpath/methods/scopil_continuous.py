@@ -37,7 +37,7 @@ from goodpath.spec import Spec
 class Config(scopil.Imitation, sac.Config):
     """Options of SCOPIL for continuous actions."""
 
-    spread: float = 0.3
+    spread: float = 0.05
     """How far off the expert's actions the policy may be, in half ranges of the actions."""
     edge: float = 0.02
     """How far inside the bounds demonstrated actions are moved, in half ranges."""
