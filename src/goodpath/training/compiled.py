@@ -15,6 +15,7 @@ from goodpath.envs.pure import PureTask
 from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
 from goodpath.policies import Policy
 from goodpath.replay import Ring
+from goodpath.spec import Spec
 from goodpath.trajectories import Dataset
 
 TOGETHER = 10  # seeds
@@ -33,7 +34,7 @@ class Training(eqx.Module):
 
     Attributes:
         learner: the method's state.
-        replay: `Transitions` of the agent.
+        replay: the agent's steps, each a row as `_packed` makes it.
         episode: the task's state.
         tally: (4,) sums over the episode so far, see `TALLIES`.
         finished: (4,) of the newest episode that ended.
@@ -48,6 +49,19 @@ class Training(eqx.Module):
     key: Array
 
 
+def _packed(steps: Transitions) -> Array:
+    """(..., width) everything about a step side by side, so that it is read from one place in memory."""
+    numbers = (steps.rewards[..., None], steps.terminated[..., None].astype(jnp.float32))
+    return jnp.concatenate([steps.observations, steps.actions, steps.next_observations, *numbers], axis=-1)
+
+
+def _unpacked(spec: Spec, rows: Array) -> Transitions:
+    """The steps whose `_packed` that is."""
+    ends = np.cumsum([spec.observation_size, spec.action_size, spec.observation_size, 1])
+    observations, actions, next_observations, rewards, terminated = jnp.split(rows, ends, axis=-1)
+    return Transitions(observations, actions, rewards[..., 0], next_observations, terminated[..., 0] > 0)
+
+
 @partial(jax.jit, static_argnames=("method", "config", "task"))
 def _init(method: OffPolicyMethod, config: Any, task: PureTask, keys: Array) -> Training:
     def one(key: Array) -> Training:
@@ -57,7 +71,7 @@ def _init(method: OffPolicyMethod, config: Any, task: PureTask, keys: Array) -> 
         row = Transitions(blank, jnp.zeros(actions), zero, blank, jnp.zeros((), jnp.bool_))
         return Training(
             learner=method.init(config, task.spec, learner_key),
-            replay=Ring.empty(min(config.capacity, config.steps), row),
+            replay=Ring.empty(min(config.capacity, config.steps), _packed(row)),
             episode=task.reset(episode_key),
             tally=jnp.zeros(len(TALLIES)),
             finished=jnp.zeros(len(TALLIES)),
@@ -90,7 +104,7 @@ def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, 
     tally = state.tally + gained
     return Training(
         learner=state.learner,
-        replay=state.replay.add(row),
+        replay=state.replay.add(_packed(row)),
         episode=jax.tree.map(partial(jnp.where, over), task.reset(episode_key), outcome.state),
         tally=jnp.where(over, 0.0, tally),
         finished=jnp.where(over, tally, state.finished),
@@ -99,14 +113,14 @@ def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, 
 
 
 def _learn(
-    method: OffPolicyMethod, config: Any, state: Training, demonstrations: Demonstrations | None
+    method: OffPolicyMethod, config: Any, spec: Spec, state: Training, demonstrations: Demonstrations | None
 ) -> tuple[Training, Metrics]:
     """The updates of one step, and the metrics of the last."""
     metrics: Metrics = {}
     learner, key = state.learner, state.key
     for _ in range(config.updates):
         key, batch_key, update_key = jax.random.split(key, 3)
-        batch = state.replay.sample(batch_key, config.batch)
+        batch = _unpacked(spec, state.replay.sample(batch_key, config.batch))
         learner, metrics = method.update(config, learner, batch, demonstrations, update_key)
     return eqx.tree_at(lambda s: (s.learner, s.key), state, (learner, key)), metrics
 
@@ -127,7 +141,7 @@ def _advance(
     def one(state: Training, step: Array) -> tuple[Training, tuple[Metrics, Array, Array]]:
         acted = _act(method, config, task, state, step)
         ended = acted.tally[2] == 0
-        after, metrics = _learn(method, config, acted, demonstrations) if learns else (acted, {})
+        after, metrics = _learn(method, config, task.spec, acted, demonstrations) if learns else (acted, {})
         return after, (metrics, ended.astype(jnp.float32), jnp.where(ended, acted.finished, 0.0))
 
     together = jax.vmap(one, in_axes=(0, None))
