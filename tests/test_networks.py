@@ -19,6 +19,12 @@ def test_network_equals_numpy():
     np.testing.assert_allclose(network(inputs[0]), expected[0], rtol=1e-5, atol=1e-6)
 
 
+def test_the_network_by_columns_is_the_network():
+    network = mlp((3, 7, 5, 2), jax.random.key(0), activation="tanh")
+    inputs = jax.random.normal(jax.random.key(1), (11, 3))
+    np.testing.assert_allclose(network.columns(inputs), network(inputs).T, atol=1e-6)
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(16, 16), (256, 256), (28, 256), (256, 2), (1, 1)])
 def test_orthogonal_matrices(rows, columns):
     keys = jax.random.split(jax.random.key(1), 3)

@@ -6,8 +6,9 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from goodpath.replay import Ring, Table, different
+from goodpath.replay import Ring, Table, different, indices
 
 
 def test_a_ring_keeps_the_newest_rows():
@@ -81,3 +82,25 @@ def test_what_should_come_from_an_empty_ring_comes_from_the_other_one():
     table = Table.empty(1, 2, 5, 1).push(rows, jnp.ones((1, 3), jnp.int32))
     drawn = table.rows[table.draw(jax.random.split(jax.random.key(0), 1), (3, 1), 50)]
     assert set(np.asarray(drawn).ravel().tolist()) == {1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize("size", [3, 5, 33])
+def test_ordered_pairs_of_different_numbers_are_all_as_likely(size):
+    draws = np.asarray(
+        jax.vmap(lambda key: different(key, size, 3))(jax.random.split(jax.random.key(0), 20000))
+    )
+    counts = np.zeros((size, size))
+    np.add.at(counts, (draws[:, 0], draws[:, 2]), 1)
+    possible = ~np.eye(size, dtype=bool)
+    assert counts[~possible].sum() == 0
+    mean = 20000 / possible.sum()
+    surplus = (((counts[possible] - mean) ** 2) / mean).sum() - (possible.sum() - 1)
+    assert abs(surplus) < 4 * np.sqrt(2 * possible.sum())
+
+
+def test_numbers_drawn_with_replacement_are_all_as_likely_and_independent():
+    draws = np.asarray(jax.vmap(lambda key: indices(key, 64, 7))(jax.random.split(jax.random.key(0), 2000)))
+    counts = np.zeros((7, 7))
+    np.add.at(counts, (draws[:, :-1], draws[:, 1:]), 1)
+    mean = draws[:, 1:].size / 49
+    assert abs(((counts - mean) ** 2 / mean).sum() - 48) < 4 * np.sqrt(2 * 48)

@@ -95,6 +95,16 @@ class MLP(eqx.Module):
             hidden = ACTIVATIONS[self.activation](hidden)
         return hidden @ self.weights[-1] + self.biases[-1]
 
+    def columns(self, inputs: Array) -> Array:
+        """Applies the network without dropout to (batch, inputs) and gives (outputs, batch).
+
+        On a CPU this is the faster way round for narrow networks and large batches.
+        """
+        hidden = inputs.T
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            hidden = ACTIVATIONS[self.activation](weight.T @ hidden + bias[:, None])
+        return self.weights[-1].T @ hidden + self.biases[-1][:, None]
+
 
 def orthogonal(key: Array, rows: int, columns: int) -> Array:
     """A random (rows, columns) matrix with orthonormal columns, or rows where they are fewer, uniformly drawn.

@@ -71,7 +71,7 @@ def softmax(network, x):
 def test_a_dueling_critic_has_its_value_as_the_mean_over_actions():
     critics = fresh().sac.critics
     heads = np.asarray(jax.vmap(lambda critic: critic(BATCH.observations))(critics))
-    said = np.asarray(sac_discrete.values(critics, BATCH.observations))
+    said = np.asarray(sac_discrete.values(critics, BATCH.observations)).swapaxes(1, 2)
     np.testing.assert_allclose(said.mean(-1), heads[..., 0], atol=1e-5)
     np.testing.assert_allclose(np.diff(said, axis=-1), np.diff(heads[..., 1:], axis=-1), atol=1e-5)
     assert not np.allclose(said[0], said[1])
@@ -80,7 +80,7 @@ def test_a_dueling_critic_has_its_value_as_the_mean_over_actions():
 def test_the_target_is_soft_and_stops_where_the_task_does_but_not_where_time_does():
     state = fresh().sac
     p = softmax(state.actor.network, BATCH.next_observations)
-    least = np.asarray(sac_discrete.values(state.targets, BATCH.next_observations)).min(0)
+    least = np.asarray(sac_discrete.values(state.targets, BATCH.next_observations)).min(0).T
     following = (p * (least - 0.3 * np.log(p))).sum(-1)
     over = np.asarray(BATCH.terminated)
     expected = np.asarray(BATCH.rewards) + 0.99 * (1 - over) * following
@@ -97,10 +97,10 @@ def independent_actor_loss(network, least, price, strength, pairs):
 
 def test_the_actor_loss_has_the_gradient_of_finite_differences():
     state, price, strength = fresh().sac, 0.3, 1.7
-    least = np.asarray(sac_discrete.values(state.critics, BATCH.observations)).min(0)
+    least = np.asarray(sac_discrete.values(state.critics, BATCH.observations)).min(0).T
 
     def loss(actor):
-        mine = sac_discrete.actor_loss(actor, jnp.asarray(least), price, BATCH)[0]
+        mine = sac_discrete.actor_loss(actor, jnp.asarray(least.T), price, BATCH)[0]
         return mine + strength * scopil.constraint(SMALL, actor, jnp.float32(price), PAIRS)[0]
 
     network = state.actor.network

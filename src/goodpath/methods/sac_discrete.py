@@ -11,6 +11,8 @@ d is 1 where the environment ended the episode, not where a time limit did. A cr
 Q(s, a) = V(s) + A(s, a) - mean over a' of A(s, a'). All gradients of an update are those of the networks before
 it; each network has its Adam; then the copies follow by `target_rate`.
 
+All that is computed for a batch is (actions, batch): a CPU then works along the batch, not along nine actions.
+
 Sizes, rates and the target entropy are those of the code of SCOPIL's authors (arXiv 2507.06780).
 """
 
@@ -22,8 +24,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from goodpath import duals
 from goodpath.errors import GoodpathError
@@ -77,8 +81,7 @@ class State(eqx.Module):
         critics: both, stacked along a leading axis: observations to one value and one advantage for each action.
         targets: their slow copies.
         averaged: mean of the actor over its past.
-        actor_optimizer: moments of Adam.
-        critic_optimizer: moments of Adam.
+        optimizer: moments of Adam, of the actor's parameters and then the critics' as one vector.
         temperature: state of its rule.
     """
 
@@ -86,8 +89,7 @@ class State(eqx.Module):
     critics: MLP
     targets: MLP
     averaged: CategoricalPolicy
-    actor_optimizer: optax.OptState
-    critic_optimizer: optax.OptState
+    optimizer: optax.OptState
     temperature: duals.GradientState
 
 
@@ -98,8 +100,7 @@ def temperature(config: Config) -> duals.Gradient:
     )
 
 
-def _adam(learning_rate: float) -> optax.GradientTransformation:
-    return optax.adam(learning_rate, eps=1e-4)
+_ADAM = optax.scale_by_adam(eps=1e-4)
 
 
 def init(config: Config, spec: Spec, key: Array) -> State:
@@ -123,46 +124,50 @@ def init(config: Config, spec: Spec, key: Array) -> State:
         critics=critics,
         targets=critics,
         averaged=actor,
-        actor_optimizer=_adam(config.learning_rate).init(actor),
-        critic_optimizer=_adam(config.critic_learning_rate).init(critics),
+        optimizer=_ADAM.init(ravel_pytree((actor, critics))[0]),
         temperature=temperature(config).init(),
     )
 
 
+def log_probs(actor: CategoricalPolicy, observations: Array) -> Array:
+    """(actions, batch) log-probabilities for (batch, observation) observations."""
+    return jax.nn.log_softmax(actor.network.columns(observations), axis=-2)
+
+
 def values(critics: MLP, observations: Array) -> Array:
-    """(2, batch, actions) what both critics say of every action."""
-    heads = jax.vmap(lambda critic: critic(observations))(critics)
-    value, advantage = heads[..., :1], heads[..., 1:]
-    return value + advantage - jnp.mean(advantage, axis=-1, keepdims=True)
+    """(2, actions, batch) what both critics say of every action."""
+    heads = jax.vmap(lambda critic: critic.columns(observations))(critics)
+    value, advantage = heads[:, :1], heads[:, 1:]
+    return value + advantage - jnp.mean(advantage, axis=1, keepdims=True)
 
 
 def entropy(log_probs: Array) -> Array:
-    """(...,) entropy of (..., actions) log-probabilities, in nats."""
-    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+    """(batch,) entropy of (actions, batch) log-probabilities, in nats."""
+    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=0)
 
 
 def target(config: Config, state: State, price: Array, batch: Transitions) -> Array:
     """(batch,) what the critics should say of the batch's actions; `price` is the temperature."""
-    log_probs = state.actor.log_probs(batch.next_observations)
+    log_p = log_probs(state.actor, batch.next_observations)
     least = jnp.min(values(state.targets, batch.next_observations), axis=0)
-    following = jnp.sum(jnp.exp(log_probs) * (least - price * log_probs), axis=-1)
+    following = jnp.sum(jnp.exp(log_p) * (least - price * log_p), axis=0)
     return batch.rewards + config.discount * jnp.where(batch.terminated, 0.0, following)
 
 
 def critic_loss(critics: MLP, targets: Array, batch: Transitions) -> tuple[Array, Array]:
-    """() squared errors of both critics, and (batch, actions) the lesser of what they say."""
+    """() squared errors of both critics, and (actions, batch) the lesser of what they say."""
     said = values(critics, batch.observations)
-    taken = jnp.sum(batch.actions * said, axis=-1)
+    taken = jnp.sum(batch.actions.T * said, axis=1)
     return jnp.sum(jnp.mean((taken - targets) ** 2, axis=-1)), jnp.min(said, axis=0)
 
 
 def actor_loss(
     actor: CategoricalPolicy, least: Array, price: Array, batch: Transitions
 ) -> tuple[Array, Array]:
-    """() minus value and priced entropy, and () the mean entropy; `least` (batch, actions) is what critics say."""
-    log_probs = actor.log_probs(batch.observations)
-    mean_entropy = jnp.mean(entropy(log_probs))
-    return -jnp.mean(jnp.sum(jnp.exp(log_probs) * least, axis=-1)) - price * mean_entropy, mean_entropy
+    """() minus value and priced entropy, and () the mean entropy; `least` (actions, batch) is what critics say."""
+    log_p = log_probs(actor, batch.observations)
+    mean_entropy = jnp.mean(entropy(log_p))
+    return -jnp.mean(jnp.sum(jnp.exp(log_p) * least, axis=0)) - price * mean_entropy, mean_entropy
 
 
 def learn(
@@ -195,23 +200,24 @@ def learn(
     (actor_lost, mean_entropy), actor_slope = jax.value_and_grad(lost, has_aux=True)(state.actor)
     wanted = config.target_entropy * math.log(batch.actions.shape[-1])
 
-    change, critic_optimizer = _adam(config.critic_learning_rate).update(critic_slope, state.critic_optimizer)
-    critics = optax.apply_updates(state.critics, change)
-    change, actor_optimizer = _adam(config.learning_rate).update(actor_slope, state.actor_optimizer)
-    actor = optax.apply_updates(state.actor, change)
+    # One vector: on a CPU each of a dozen small arrays costs as much in calls as in arithmetic.
+    flat, separate = ravel_pytree((state.actor, state.critics))
+    change, optimizer = _ADAM.update(ravel_pytree((actor_slope, critic_slope))[0], state.optimizer)
+    rates = np.full(flat.size, config.critic_learning_rate, np.float32)
+    rates[: sum(leaf.size for leaf in jax.tree.leaves(state.actor))] = config.learning_rate
+    actor, critics = separate(flat - rates * change)
     after = State(
         actor=actor,
         critics=critics,
         targets=optax.incremental_update(critics, state.targets, config.target_rate),
         averaged=optax.incremental_update(actor, state.averaged, 1 - config.averaging),
-        actor_optimizer=actor_optimizer,
-        critic_optimizer=critic_optimizer,
+        optimizer=optimizer,
         temperature=rule.update(state.temperature, wanted - mean_entropy),
     )
     metrics = {
         "loss": actor_lost,
         "critic_loss": critics_lost,
-        "value": jnp.mean(jnp.max(least, axis=-1)),
+        "value": jnp.mean(jnp.max(least, axis=0)),
         "entropy": mean_entropy,
         "temperature": price,
     }

@@ -32,7 +32,7 @@ from jax import Array
 from goodpath import duals
 from goodpath.methods import sac_discrete
 from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
-from goodpath.methods.sac_discrete import entropy
+from goodpath.methods.sac_discrete import entropy, log_probs
 from goodpath.policies import CategoricalPolicy
 from goodpath.replay import different
 from goodpath.spec import Spec
@@ -107,9 +107,9 @@ def constraint(
     config: Config, actor: CategoricalPolicy, price: Array, pairs: Demonstrations
 ) -> tuple[Array, Metrics]:
     """() how far g is above 0, and its parts; `price` is the temperature."""
-    log_probs = actor.log_probs(pairs.observations)
-    surprise = -jnp.mean(jnp.sum(pairs.actions * log_probs, axis=-1))
-    spread = jnp.mean(entropy(log_probs))
+    log_p = log_probs(actor, pairs.observations)
+    surprise = -jnp.mean(jnp.sum(pairs.actions.T * log_p, axis=0))
+    spread = jnp.mean(entropy(log_p))
     parts = {"demonstration_loss": surprise, "demonstration_entropy": spread}
     if config.entropy_in_constraint:
         surprise = surprise - 2 * config.beta * price * spread

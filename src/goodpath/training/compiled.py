@@ -15,6 +15,7 @@ from goodpath.envs.pure import Outcome, PureTask
 from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
 from goodpath.policies import Policy
 from goodpath.replay import Ring
+from goodpath.training.layout import Layout
 from goodpath.trajectories import Dataset
 
 TOGETHER = 10  # seeds
@@ -33,7 +34,7 @@ class Training(eqx.Module):
 
     Attributes:
         learner: the method's state.
-        replay: `Transitions` of the agent.
+        replay: the agent's steps, each a row as `Layout` makes it.
         episode: the task's state.
         tally: (4,) sums over the episode so far, see `TALLIES`.
         finished: (4,) of the newest episode that ended.
@@ -48,16 +49,17 @@ class Training(eqx.Module):
     key: Array
 
 
+def _layout(task: PureTask) -> Layout:
+    return Layout(task.spec.observation_size, task.spec.action_size)
+
+
 @partial(jax.jit, static_argnames=("method", "config", "task"))
 def _init(method: OffPolicyMethod, config: Any, task: PureTask, keys: Array) -> Training:
     def one(key: Array) -> Training:
         key, learner_key, episode_key = jax.random.split(key, 3)
-        size, actions = task.spec.observation_size, task.spec.action_size
-        blank, zero = jnp.zeros(size), jnp.zeros(())
-        row = Transitions(blank, jnp.zeros(actions), zero, zero, blank, jnp.zeros((), jnp.bool_))
         return Training(
             learner=method.init(config, task.spec, learner_key),
-            replay=Ring.empty(min(config.capacity, config.steps), row),
+            replay=Ring.empty(min(config.capacity, config.steps), jnp.zeros(_layout(task).width)),
             episode=task.reset(episode_key),
             tally=jnp.zeros(len(TALLIES)),
             finished=jnp.zeros(len(TALLIES)),
@@ -113,7 +115,7 @@ def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, 
     row = Transitions(seen, action, outcome.reward, cost, task.observe(outcome.state), outcome.terminated)
     return Training(
         learner=state.learner,
-        replay=state.replay.add(row),
+        replay=state.replay.add(_layout(task).join(row)),
         episode=following,
         tally=jnp.where(over, 0.0, tally),
         finished=jnp.where(over, tally, state.finished),
@@ -124,6 +126,7 @@ def _act(method: OffPolicyMethod, config: Any, task: PureTask, state: Training, 
 def _learn(
     method: OffPolicyMethod,
     config: Any,
+    task: PureTask,
     cost_limit: Array,
     state: Training,
     demonstrations: Demonstrations | None,
@@ -133,7 +136,7 @@ def _learn(
     learner, key = state.learner, state.key
     for _ in range(config.updates):
         key, batch_key, update_key = jax.random.split(key, 3)
-        batch = state.replay.sample(batch_key, config.batch)
+        batch = _layout(task).unpack(state.replay.sample(batch_key, config.batch))
         learner, metrics = method.update(config, cost_limit, learner, batch, demonstrations, update_key)
     return eqx.tree_at(lambda s: (s.learner, s.key), state, (learner, key)), metrics
 
@@ -158,7 +161,7 @@ def _advance(
         after: Training = acted
         metrics: Metrics = {}
         if learns:
-            after, metrics = _learn(method, config, cost_limit, acted, demonstrations)
+            after, metrics = _learn(method, config, task, cost_limit, acted, demonstrations)
         return after, (metrics, ended.astype(jnp.float32), jnp.where(ended, acted.finished, 0.0))
 
     together = jax.vmap(one, in_axes=(0, None))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError
-from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
+from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod
 from goodpath.policies import SquashedGaussianPolicy
 from goodpath.replay import Table
 from goodpath.spec import Spec
-from goodpath.training.acting import Floats, HostSquashed
+from goodpath.training.acting import HostSquashed
 from goodpath.training.compiled import demonstrations
+from goodpath.training.layout import Layout
 from goodpath.trajectories import Dataset
 
 LARGE = 10_000  # weights of one layer, from which on one seed fills the cores of a CPU
@@ -30,43 +31,6 @@ class ReplayPhase:
     """What the log calls a stretch of training."""
 
     name: str
-
-
-class Layout(NamedTuple):
-    """Where the fields of a step are in a row of the replay buffer.
-
-    Attributes:
-        observation: numbers in an observation.
-        action: numbers in an action.
-    """
-
-    observation: int
-    action: int
-
-    @property
-    def width(self) -> int:
-        """Numbers in a row."""
-        return 2 * self.observation + self.action + 3
-
-    def pack(self, into: Floats, **fields: NDArray[Any]) -> None:
-        """Writes the fields of steps (..., n) into rows (..., width); the names are those of `Transitions`."""
-        size, end = self.observation, self.observation + self.action
-        into[..., :size], into[..., size:end] = fields["observations"], fields["actions"]
-        into[..., end], into[..., end + 1] = fields["rewards"], fields["costs"]
-        into[..., end + 2] = fields["terminated"]
-        into[..., end + 3 :] = fields["next_observations"]
-
-    def unpack(self, rows: Array) -> Transitions:
-        """The steps that (batch, width) rows hold."""
-        size, end = self.observation, self.observation + self.action
-        return Transitions(
-            observations=rows[:, :size],
-            actions=rows[:, size:end],
-            rewards=rows[:, end],
-            costs=rows[:, end + 1],
-            next_observations=rows[:, end + 3 :],
-            terminated=rows[:, end + 2] > 0.5,
-        )
 
 
 class Training(eqx.Module):
