@@ -213,7 +213,7 @@ def test_an_observation_names_its_parts():
 
 
 def test_a_guard_ends_an_episode_where_the_agent_acts_from_beyond_the_arena():
-    free, guarded = make("SaguiStaticGuide-v0", num_envs=2), make("SaguiStaticGuide-v0", 2, guard=True)
+    free, guarded = make("SaguiStaticGuide-v0", num_envs=2), make("SaguiStaticGuide-v0", 2, guard="end")
     for env in (free, guarded):
         env.reset(0)
         # The second agent stands just inside and drives out.

@@ -177,7 +177,7 @@ def make(
     threads: int | None = None,
     physics: Literal["exact", "fast"] | None = None,
     seeding: Literal["fast", "original"] | None = None,
-    guard: bool | None = None,
+    guard: Literal["tell", "end"] | None = None,
 ) -> BatchedEnv:
     """Makes `num_envs` copies of an environment.
 
@@ -192,8 +192,8 @@ def make(
             and Humanoid as newer MuJoCo does.
         seeding: of navigation tasks: `fast`, the default, or `original`, which draws what safety-gymnasium
             1.0.0 draws from the same seed.
-        guard: of navigation tasks: end an episode where the agent acts from beyond the arena, and tell of each
-            step's way.
+        guard: of navigation tasks: `tell` of each step's way and of acting from beyond the arena, or `end` the
+            episode there too.
 
     Raises:
         GoodpathError: no environment has that name, it has no such choice, or the package that it comes from

@@ -22,6 +22,7 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Fidelity = Literal["exact", "fast"]
 Seeding = Literal["fast", "original"]
+Guard = Literal["tell", "end"]
 
 
 class NavigationEnv:
@@ -38,8 +39,8 @@ class NavigationEnv:
             moves them by up to 2e-5 m and leaves the agent as it is.
         seeding: `fast` draws layouts and goals in blocks; `original` draws the very layouts and goals that
             safety-gymnasium 1.0.0 draws from the same seed, which takes it long where the arena is crowded.
-        guard: end an episode where the agent acts from beyond the square that objects are placed in, and tell of
-            it and of each step's way: `info` then holds `outside` and `displacement` in metres.
+        guard: `tell` of each step's way and of acting from beyond the square that objects are placed in: `info`
+            then holds `displacement`, in metres, and `outside`; `end` also ends the episode there.
 
     Attributes:
         task: what is simulated.
@@ -62,7 +63,7 @@ class NavigationEnv:
         threads: int | None = None,
         physics: Fidelity = "exact",
         seeding: Seeding = "fast",
-        guard: bool = False,
+        guard: Guard | None = None,
     ) -> None:
         if num_envs < 1:
             raise GoodpathError(f"an environment needs at least one copy, but num_envs is {num_envs}.")
@@ -71,6 +72,8 @@ class NavigationEnv:
             raise GoodpathError(f"an environment needs at least one thread, but threads is {threads}.")
         if physics not in ("exact", "fast"):
             raise GoodpathError(f"physics is '{physics}'; it must be 'exact' or 'fast'.")
+        if guard not in (None, "tell", "end"):
+            raise GoodpathError(f"guard is '{guard}'; it must be 'tell' or 'end'.")
         if seeding not in ("fast", "original"):
             raise GoodpathError(f"seeding is '{seeding}'; it must be 'fast' or 'original'.")
         self.task = task
@@ -171,9 +174,11 @@ class NavigationEnv:
         )
         terminated |= self.dead()
         if before is not None:
-            info["outside"] = (np.abs(before) > self.task.extent).any(axis=1)
+            outside: Mask = np.any(np.abs(before) > self.task.extent, axis=1)
+            info["outside"] = outside
             info["displacement"] = np.hypot(*(self.positions() - before).T)
-            terminated = terminated | info["outside"]
+            if self._guard == "end":
+                terminated = terminated | outside
         self._steps += 1
         truncated = self._steps >= self.task.episode_length
         observations = self.formulas.observe(self.state())
@@ -337,7 +342,7 @@ def make(
     threads: int | None,
     physics: Fidelity = "exact",
     seeding: Seeding = "fast",
-    guard: bool = False,
+    guard: Guard | None = None,
 ) -> NavigationEnv:
     """The navigation task of that name; see `NavigationEnv`."""
     return NavigationEnv(EVERY_TASK[name], num_envs, threads, physics, seeding, guard)

@@ -5,7 +5,8 @@ gremlins, `SimCarPush1-v0` has no pillar. Its other tasks are the common ones.
 
 *SaGui* (arXiv 2307.14316) has three arenas, Semi-Dynamic for the Car and the others for the Point, each without a
 goal for the guide and with one for the student. They were built on OpenAI's Safety Gym; here they stand on the same
-robots and physics as all other tasks. What is read from the authors' settings: places, sizes, counts and keepouts. What is inferred:
+robots and physics as all other tasks. What is read from the authors' settings: places, sizes, counts and keepouts.
+What is inferred:
 
 * a student sees what its guide sees, and then the goal; so the guide's observation is the first part of the
   student's (the originals sort sensors and lidars by name, which is a permutation of the same numbers);
