@@ -272,6 +272,11 @@ class TrainedPolicy:
             )
 
 
+def _spec(values: dict[str, Any]) -> Spec:
+    keys = tuple((str(name), int(length)) for name, length in values.get("observation_keys", ()))
+    return Spec(**values | {"observation_keys": keys})
+
+
 def load_policy(path: str | Path) -> TrainedPolicy:
     """Reads a policy written by `TrainedPolicy.save`. Loading never runs code from the file.
 
@@ -292,7 +297,7 @@ def load_policy(path: str | Path) -> TrainedPolicy:
                 tuple(jnp.asarray(file[f"bias_{i}"]) for i in range(layers)),
                 activation=header.get("activation", "relu"),
             )
-            spec = Spec(**header["spec"])
+            spec = _spec(header["spec"])
             policy: Policy
             if header["kind"] == "gaussian":
                 log_std = jnp.asarray(file["log_std"])

@@ -18,6 +18,8 @@ class Spec:
         action_high: upper bound of every action component.
         episode_length: steps after which an episode is truncated.
         actions: number of discrete actions; 0 where the actions are a box.
+        observation_keys: name and length of each part of an observation, in order; empty where nobody has named
+            them. A policy of one task acts in another that has all of its parts.
     """
 
     name: str
@@ -27,3 +29,4 @@ class Spec:
     action_low: float = -1.0
     action_high: float = 1.0
     actions: int = 0
+    observation_keys: tuple[tuple[str, int], ...] = ()

@@ -16,6 +16,7 @@ from goodpath.methods.contract import OffPolicyMethod
 from goodpath.policies import load_policy, parameters_sha256
 from goodpath.training import checkpoint
 from goodpath.training.acting import HostSquashed
+from goodpath.training.guided import find_guide
 from goodpath.training.replayed import Layout, ReplayProgram, Tally
 from goodpath.training.run import make_config, resume, train
 from goodpath.trajectories import Dataset
@@ -36,6 +37,7 @@ SMALL = {
     "updates": 0.4,
     "steps": 300,
 }
+OWN = {"sagui": {"guide": "random"}, "sagui-guide": {"explore": "novelty"}}
 TASK = "ProbeLine-v0"
 
 
@@ -52,13 +54,16 @@ def demonstrations():
 
 @lru_cache
 def config(name):
-    return make_config(find(name), "default", SMALL)
+    return make_config(find(name), "default", SMALL | OWN.get(name, {}))
 
 
 def program(name, seeds=(0, 1), task=TASK):
-    env = envs.make(task, len(seeds) * SMALL["num_envs"])
-    data = demonstrations() if find(name).demonstrated else None
-    return ReplayProgram(find(name), config(name), env, 2.5, seeds, data)
+    env, method = envs.make(task, len(seeds) * SMALL["num_envs"]), find(name)
+    data = demonstrations() if method.demonstrated else None
+    guide = None
+    if method.guidance is not None:
+        guide = find_guide(method.guidance(config(name)), env.spec, (8,), seeds)
+    return ReplayProgram(method, config(name), env, 2.5, seeds, data, guide)
 
 
 def finish(trained):
@@ -83,7 +88,8 @@ def test_seeds_determine_everything_and_a_checkpoint_continues_bit_for_bit(tmp_p
 @pytest.mark.parametrize("name", REPLAYED)
 def test_a_run_from_the_command_line(tmp_path, capsys, name):
     out = tmp_path / "run"
-    words = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items() if key != "hidden"]
+    options = SMALL | OWN.get(name, {})
+    words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items() if key != "hidden"]
     if find(name).demonstrated:
         hdf5.save(demonstrations(), tmp_path / "shown.hdf5")
         words += ["--data", str(tmp_path / "shown.hdf5")]

@@ -167,7 +167,7 @@ def test_sims_car_meets_five_hazards_and_no_gremlins_or_no_pillar():
     assert make(push.name).spec.observation_size == 24 + 48
 
 
-@pytest.mark.parametrize(("arena", "size"), [("Static", 28), ("SemiDynamic", 44), ("Dynamic", 44)])
+@pytest.mark.parametrize(("arena", "size"), [("Static", 28), ("SemiDynamic", 56), ("Dynamic", 44)])
 def test_a_sagui_guide_sees_the_first_part_of_what_its_student_sees(arena, size):
     guide, student = (make(f"Sagui{arena}{role}-v0") for role in ("Guide", "Student"))
     assert guide.spec.observation_size == size
@@ -201,6 +201,45 @@ def test_a_static_students_episode_ends_at_the_goal():
     step = env.transition(np.zeros((2, 2)))
     np.testing.assert_array_equal(step.terminated, [True, False])
     assert step.rewards[0] > 1.0
+
+
+def test_an_observation_names_its_parts():
+    keys = dict(make("SaguiSemiDynamicStudent-v0").spec.observation_keys)
+    inertial = ["accelerometer", "velocimeter", "gyro", "magnetometer"]
+    assert list(keys) == [*inertial, "joints", "hazards_lidar", "vases_lidar", "goal_lidar"]
+    assert sum(keys.values()) == 72
+    assert keys["joints"] == 12
+    assert keys["goal_lidar"] == 16
+
+
+def test_a_guard_ends_an_episode_where_the_agent_acts_from_beyond_the_arena():
+    free, guarded = make("SaguiStaticGuide-v0", num_envs=2), make("SaguiStaticGuide-v0", 2, guard="end")
+    for env in (free, guarded):
+        env.reset(0)
+        # The second agent stands just inside and drives out.
+        offset = np.array([1.499, 0.0]) - env.positions()[1]
+        env.physics.qpos[1, :2] += rotate(offset, -env.angles[1, 0])
+        env.physics.force(*_state(env))
+    before = guarded.positions()
+    actions = np.array([[1.0, 0.3], [0.0, 0.0]])
+    plain, watched = free.transition(actions), guarded.transition(actions)
+    np.testing.assert_array_equal(plain.observations, watched.observations)
+    way = np.linalg.norm(guarded.positions() - before, axis=1)
+    np.testing.assert_allclose(watched.info["displacement"], way)
+    assert not watched.terminated.any()
+    for env in (free, guarded):
+        env.physics.qpos[1, :2] += rotate(np.array([0.01, 0.0]), -env.angles[1, 0])
+        env.physics.force(*_state(env))
+    assert not free.transition(actions).terminated.any()
+    step = guarded.transition(actions)
+    np.testing.assert_array_equal(step.terminated, [False, True])
+    np.testing.assert_array_equal(step.info["outside"], [False, True])
+
+
+def _state(env):
+    physics = env.physics
+    qvel, warmstart = np.array(physics._qvel), np.array(physics._warmstart)
+    return np.array(physics.qpos), qvel, np.zeros((2, 2)), warmstart, np.array(physics._time)
 
 
 def test_choices_of_navigation_are_refused_elsewhere(monkeypatch):

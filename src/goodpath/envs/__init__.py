@@ -3,7 +3,7 @@
 import re
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from goodpath.envs.vector import BatchedEnv
 from goodpath.errors import GoodpathError, nearest
@@ -31,8 +31,11 @@ _BULLET = "goodpath.envs.bullet:make"
 _GYMNASIUM = "goodpath.envs.adapters:make"
 _MARBLE = "goodpath.envs.marble_maze_env:make"
 
-# Which of them have a choice of physics and of seeding.
-_CHOICES: dict[str, tuple[str, ...]] = {_NAVIGATION: ("physics", "seeding"), _VELOCITY: ("physics",)}
+# Which of them have a choice of physics, of seeding and of a guard.
+_CHOICES: dict[str, tuple[str, ...]] = {
+    _NAVIGATION: ("physics", "seeding", "guard"),
+    _VELOCITY: ("physics",),
+}
 
 _ROBOTS = {"Goal": 4, "Button": 2, "Push": 2, "Circle": 4}
 _TASKS = {
@@ -160,7 +163,7 @@ def describe(name: str) -> str:
 
 
 def choices(name: str) -> tuple[str, ...]:
-    """Which of `physics` and `seeding` `make` lets one choose for this environment.
+    """Which of `physics`, `seeding` and `guard` `make` lets one choose for this environment.
 
     Raises:
         GoodpathError: no environment has that name.
@@ -174,6 +177,7 @@ def make(
     threads: int | None = None,
     physics: Literal["exact", "fast"] | None = None,
     seeding: Literal["fast", "original"] | None = None,
+    guard: Literal["tell", "end"] | None = None,
 ) -> BatchedEnv:
     """Makes `num_envs` copies of an environment.
 
@@ -188,6 +192,8 @@ def make(
             and Humanoid as newer MuJoCo does.
         seeding: of navigation tasks: `fast`, the default, or `original`, which draws what safety-gymnasium
             1.0.0 draws from the same seed.
+        guard: of navigation tasks: `tell` of each step's way and of acting from beyond the arena, or `end` the
+            episode there too.
 
     Raises:
         GoodpathError: no environment has that name, it has no such choice, or the package that it comes from
@@ -196,8 +202,8 @@ def make(
     name = canonical(name)
     factory = _entry(name).factory
     module, attribute = factory.split(":")
-    chosen = {"physics": physics, "seeding": seeding}
-    options = {option: value for option, value in chosen.items() if value is not None}
+    chosen = {"physics": physics, "seeding": seeding, "guard": guard}
+    options: dict[str, Any] = {option: value for option, value in chosen.items() if value is not None}
     for option in options:
         if option not in choices(name):
             raise GoodpathError(f"'{name}' has no choice of {option}; leave it out.")

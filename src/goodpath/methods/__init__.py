@@ -31,6 +31,11 @@ METHODS: dict[str, tuple[str, str]] = {
         "soft actor-critic for discrete actions (arXiv 1910.07207)",
     ),
     "sac-lag": ("goodpath.methods.sac_lag:SAC_LAG", "SAC-Lagrangian (arXiv 2307.14316, appendix A)"),
+    "sagui": ("goodpath.methods.sagui:SAGUI", "a student under a safe guide's eyes (arXiv 2307.14316)"),
+    "sagui-guide": (
+        "goodpath.methods.sagui_guide:SAGUI_GUIDE",
+        "a safe guide, trained without a task (SaGui)",
+    ),
     "scopil": ("goodpath.methods.scopil:SCOPIL", "constraints from demonstrations (arXiv 2507.06780)"),
     "scopil-continuous": (
         "goodpath.methods.scopil_continuous:SCOPIL_CONTINUOUS",

@@ -7,7 +7,7 @@ that learn from data, `training/online.py` drives those that act as they learn, 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import equinox as eqx
 import numpy as np
@@ -237,6 +237,31 @@ class Demonstrations(eqx.Module):
     terminated: Array
 
 
+@dataclass(frozen=True)
+class Guidance:
+    """How another policy, the guide, takes part in acting; see `training/guided.py`.
+
+    Attributes:
+        guide: folder of a run, file of a policy, or `random`.
+        composition: who acts: `control-switch`, `linear-decay`, `student` or `guide`.
+        share: of a batch that comes from the guide's steps, kept apart from the student's; 0 keeps them together.
+        bounds: on the ratio of both policies' densities of the guide's actions.
+        floor: below which the guide's log-density does not fall.
+        std: of a guide that has none, before tanh.
+        legacy: densities of squashed actions as the code of SaGui's authors has them.
+        wait: learn only when each kind of steps fills a batch.
+    """
+
+    guide: str
+    composition: str
+    share: float
+    bounds: tuple[float, float]
+    floor: float
+    std: float
+    legacy: bool
+    wait: bool
+
+
 @dataclass(frozen=True, eq=False)  # so that programs can be compiled for it
 class OffPolicyMethod:
     """A method that learns from a replay buffer while it acts.
@@ -258,6 +283,13 @@ class OffPolicyMethod:
         policy: state -> policy that is evaluated and saved.
         document: the method's own page: what `goodpath explain` prints.
         demonstrated: whether it learns from demonstrations too.
+        guard: config -> what to ask of a simulator: to tell of the agent's way, or to end episodes beyond the
+            arena too; nothing when empty.
+        earn: (config, rewards, info) -> (num_envs,) what is remembered as the rewards of a step of a simulator,
+            `info` being the step's; the task's own when None.
+        guidance: config -> how a guide takes part; None when there is no guide. The batch then holds, of each
+            step, `guide_log_prob` of the action under the guide, and `ratio` of the student's density to that of who
+            acted, within bounds, which is 1 for the student's steps.
     """
 
     name: str
@@ -270,6 +302,9 @@ class OffPolicyMethod:
     policy: Callable[[Any], Policy]
     document: str
     demonstrated: bool = False
+    guard: Callable[[Any], Literal["", "tell", "end"]] = lambda config: ""
+    earn: Callable[[Any, NDArray[np.float64], dict[str, NDArray[Any]]], NDArray[np.float64]] | None = None
+    guidance: Callable[[Any], Guidance] | None = None
 
 
 class Stretch(eqx.Module):

@@ -16,15 +16,17 @@ class Layout(NamedTuple):
     Attributes:
         observation: numbers in an observation.
         action: numbers in an action.
+        extra: names of what is kept of each step besides.
     """
 
     observation: int
     action: int
+    extra: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
         """Numbers in a row."""
-        return 2 * self.observation + self.action + 3
+        return 2 * self.observation + self.action + 3 + len(self.extra)
 
     def pack(self, into: Floats, **fields: NDArray[Any]) -> None:
         """Writes the fields of steps (..., n) into rows (..., width); the names are those of `Transitions`."""
@@ -32,10 +34,12 @@ class Layout(NamedTuple):
         into[..., :size], into[..., size:end] = fields["observations"], fields["actions"]
         into[..., end], into[..., end + 1] = fields["rewards"], fields["costs"]
         into[..., end + 2] = fields["terminated"]
-        into[..., end + 3 :] = fields["next_observations"]
+        into[..., end + 3 : end + 3 + size] = fields["next_observations"]
+        for place, name in enumerate(self.extra, start=end + 3 + size):
+            into[..., place] = fields[name]
 
     def join(self, step: Transitions) -> Array:
-        """(width,) the row of one step."""
+        """(width,) the row of one step without `extra`."""
         numbers = jnp.stack([step.rewards, step.costs, step.terminated.astype(jnp.float32)])
         return jnp.concatenate([step.observations, step.actions, numbers, step.next_observations])
 
@@ -47,6 +51,7 @@ class Layout(NamedTuple):
             actions=rows[:, size:end],
             rewards=rows[:, end],
             costs=rows[:, end + 1],
-            next_observations=rows[:, end + 3 :],
+            next_observations=rows[:, end + 3 : end + 3 + size],
             terminated=rows[:, end + 2] > 0.5,
+            extra={name: rows[:, end + 3 + size + i] for i, name in enumerate(self.extra)},
         )

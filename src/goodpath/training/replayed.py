@@ -20,6 +20,7 @@ from goodpath.replay import Table
 from goodpath.spec import Spec
 from goodpath.training.acting import HostSquashed
 from goodpath.training.compiled import demonstrations
+from goodpath.training.guided import EXTRA, Composite, Guide
 from goodpath.training.layout import Layout
 from goodpath.trajectories import Dataset
 
@@ -56,32 +57,37 @@ def _init(init: Any, config: Any, spec: Spec, keys: Array) -> Any:
 
 @partial(
     jax.jit,
-    static_argnames=("method", "config", "layout", "number", "together"),
+    static_argnames=("method", "config", "layout", "counts", "number", "together", "wait"),
     donate_argnames=("states",),
 )
 def _learn(
     method: OffPolicyMethod,
     config: Any,
     layout: Layout,
+    counts: tuple[int, ...],
     number: int,
     together: int,
+    wait: bool,
     cost_limit: Array,
     states: Training,
     rows: Array,
+    ring: Array,
     shown: Demonstrations | None,
 ) -> tuple[Training, Metrics, Any]:
-    """Remembers (seeds, N, width) rows, then makes `number` updates of each seed.
+    """Remembers (seeds, N, width) rows, each in its ring (seeds, N), then makes `number` updates of each seed.
+
+    A batch holds `counts` steps of each ring. With `wait`, seeds learn only when each ring holds more than a batch.
 
     Returns:
         The new states, (seeds,) mean metrics, and the policies that act next.
     """
-    replay = states.replay.push(rows, jnp.zeros(rows.shape[:2], jnp.int32))
+    replay = states.replay.push(rows, ring)
     if not number:
         return Training(states.learners, replay, states.keys), {}, jax.vmap(method.acts)(states.learners)
     keys, draw_keys, update_keys = jnp.moveaxis(
         jax.vmap(lambda key: jax.random.split(key, 3))(states.keys), 1, 0
     )
-    places = replay.draw(draw_keys, (config.batch,), number)
+    places = replay.draw(draw_keys, counts, number)
 
     def one_seed(seed: tuple[Any, Array, Array]) -> tuple[Any, Metrics]:
         learner, its_places, key = seed
@@ -94,6 +100,13 @@ def _learn(
         return learner, jax.tree.map(jnp.mean, metrics)
 
     learners, metrics = jax.lax.map(one_seed, (states.learners, places, update_keys), batch_size=together)
+    if wait:
+        ready = jnp.all(replay.size > config.batch, axis=1)
+        learners = jax.tree.map(
+            lambda new, old: jnp.where(ready.reshape(-1, *[1] * (new.ndim - 1)), new, old),
+            learners,
+            states.learners,
+        )
     return Training(learners, replay, keys), metrics, jax.vmap(method.acts)(learners)
 
 
@@ -117,6 +130,7 @@ class ReplayProgram:
         cost_limit: limit on the episode cost.
         seeds: one policy is trained for each.
         dataset: demonstrations, for methods that learn from them.
+        guide: who takes part in acting, for methods that have a guide.
     """
 
     unit = "steps"
@@ -129,6 +143,7 @@ class ReplayProgram:
         cost_limit: float,
         seeds: Sequence[int],
         dataset: Dataset | None = None,
+        guide: Guide | None = None,
     ) -> None:
         self.method, self.config, self.env, self.spec = method, config, env, env.spec
         self.seeds, self.cost_limit = tuple(seeds), jnp.asarray(cost_limit, jnp.float32)
@@ -137,13 +152,18 @@ class ReplayProgram:
         self.stride = self.length * config.num_envs
         self.total_steps = -(-config.steps // self.stride) * self.stride
         self.demonstrations = None if dataset is None else demonstrations(dataset)
-        self._layout = Layout(env.spec.observation_size, env.spec.action_size)
+        self.guide = guide
+        self._guidance = None if guide is None or method.guidance is None else method.guidance(config)
+        extra = () if guide is None else EXTRA
+        self._layout = Layout(env.spec.observation_size, env.spec.action_size, extra)
+        apart = 0 if self._guidance is None else round(self._guidance.share * config.batch)
+        self._counts = (config.batch - apart, apart) if apart else (config.batch,)
         self._round = config.every * config.num_envs
         capacity = max(min(config.capacity, config.steps), self._round)
         keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
         self.states: Any = Training(
             _init(method.init, config, env.spec, keys),
-            Table.empty(len(self.seeds), 1, capacity, self._layout.width),
+            Table.empty(len(self.seeds), len(self._counts), capacity, self._layout.width),
             jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
         )
 
@@ -196,20 +216,35 @@ class ReplayProgram:
         policies = HostSquashed(_policies(self.method.acts, self.states.learners))
         seen = self.env.reset([int(start) for start in starts]).reshape(number, copies, size)
         tally, learnt = Tally(number, copies), []
+        composite = None
+        if self.guide is not None and self._guidance is not None:
+            half = (self.spec.action_high - self.spec.action_low) / 2
+            composite = Composite(self._guidance, self.guide, (number, copies), half)
         for _ in range(self.length // every):
             rows = np.empty((number, every, copies, self._layout.width), np.float32)
+            ring = np.zeros((number, every, copies), np.int32)
             noise = np.stack([rng.standard_normal((every, copies, width), np.float32) for rng in draws])
-            anything = np.stack([rng.random((every, copies, width), np.float32) for rng in draws])
+            anything = np.stack([rng.random((every, copies, max(width, 2)), np.float32) for rng in draws])
             for t in range(every):
                 observations = seen.astype(np.float32)
-                if self.step + t * copies < self.config.start:
+                extra: dict[str, NDArray[Any]] = {}
+                if composite is not None:
+                    progress = self.step / self.total_steps
+                    actions, extra = composite.act(
+                        policies, observations, noise[:, t], anything[:, t, :, :2], progress
+                    )
+                    ring[:, t] = composite.guided if len(self._counts) > 1 else 0
+                elif self.step + t * copies < self.config.start:
                     low, high = self.spec.action_low, self.spec.action_high
-                    actions = low + (high - low) * anything[:, t]
+                    actions = low + (high - low) * anything[:, t, :, :width]
                 else:
                     _, actions = policies.draw(observations, noise[:, t])
                 step = self.env.step(actions.reshape(-1, width))
+                rewards = step.rewards
+                if self.method.earn is not None:
+                    rewards = self.method.earn(self.config, rewards, step.info)
                 shaped = {
-                    "rewards": step.rewards.reshape(number, copies),
+                    "rewards": rewards.reshape(number, copies),
                     "costs": step.costs.reshape(number, copies),
                     "terminated": step.terminated.reshape(number, copies),
                 }
@@ -219,9 +254,12 @@ class ReplayProgram:
                     actions=actions,
                     next_observations=step.final_observations.reshape(number, copies, size),
                     **shaped,
+                    **extra,
                 )
                 ended = (step.terminated | step.truncated).reshape(number, copies)
                 tally.add(shaped["rewards"], shaped["costs"], ended)
+                if composite is not None:
+                    composite.after(shaped["costs"], ended)
                 seen = step.observations.reshape(number, copies, size)
             self.step += self._round
             learns = self.step > self._wait()
@@ -229,18 +267,21 @@ class ReplayProgram:
                 self.method,
                 self.config,
                 self._layout,
+                self._counts,
                 self._number() if learns else 0,
                 together,
+                self._guidance is not None and self._guidance.wait,
                 self.cost_limit,
                 self.states,
                 jnp.asarray(rows.reshape(number, -1, self._layout.width)),
+                jnp.asarray(ring.reshape(number, -1)),
                 self.demonstrations,
             )
             policies = HostSquashed(acting)
             if learns:
                 learnt.append(metrics)
         means = {name: np.mean([one[name] for one in learnt], axis=0) for name in (learnt or [{}])[0]}
-        return means | tally.scores()
+        return means | tally.scores() | ({} if composite is None else composite.scores())
 
 
 class Tally:

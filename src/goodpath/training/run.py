@@ -38,6 +38,8 @@ from goodpath.reports.statistics import summarize
 from goodpath.spec import Spec
 from goodpath.training.compiled import CompiledProgram
 from goodpath.training.compiled_rollouts import RolloutProgram
+from goodpath.training.evaluate import EVALUATION_SEED
+from goodpath.training.guided import Guide, find_guide, rehearse
 from goodpath.training.judge import Judge, Lists, Nobody, Simulator, Verdict
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
@@ -271,8 +273,9 @@ def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[AnyPro
             task = pure.find(job.environment)
             yield CompiledProgram(method, config, task, job.cost_limit, job.seeds, dataset)
         else:
-            with _simulator(job, config.num_envs) as env:
-                yield ReplayProgram(method, config, env, job.cost_limit, job.seeds, dataset)
+            with _simulator(job, config.num_envs, method.guard(config)) as env:
+                guide = _guide(job, method, env.spec, folder)
+                yield ReplayProgram(method, config, env, job.cost_limit, job.seeds, dataset, guide)
     elif isinstance(method, OnPolicyMethod):
         yield RolloutProgram(method, job.config(), pure.find(job.environment), job.seeds, dataset)
     elif isinstance(method, OnlineMethod):
@@ -288,14 +291,30 @@ def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[AnyPro
 
 
 @contextmanager
-def _simulator(job: Job, copies: int) -> Iterator[BatchedEnv]:
-    """The task with so many copies for each seed."""
-    fast: Literal["fast"] | None = "fast" if "physics" in envs.choices(job.environment) else None
-    env = envs.make(job.environment, len(job.seeds) * copies, physics=fast)
+def _simulator(job: Job, copies: int, guard: Literal["", "tell", "end"] = "") -> Iterator[BatchedEnv]:
+    """The task with so many copies for each seed, and with a guard where it has one."""
+    choices = envs.choices(job.environment)
+    fast: Literal["fast"] | None = "fast" if "physics" in choices else None
+    watched = guard if guard and "guard" in choices else None
+    env = envs.make(job.environment, len(job.seeds) * copies, physics=fast, guard=watched)
     try:
         yield env
     finally:
         env.close()
+
+
+def _guide(job: Job, method: OffPolicyMethod, spec: Spec, folder: Path) -> Guide | None:
+    """Who guides, where anybody does; what it does in the task before the student learns goes into `guide.json`."""
+    if method.guidance is None:
+        return None
+    config = job.config()
+    guide = find_guide(method.guidance(config), spec, config.hidden, job.seeds)
+    if not (folder / "guide.json").is_file():
+        with _simulator(job, job.schedule.final_episodes) as env:
+            done = rehearse(guide, env, len(job.seeds), EVALUATION_SEED)
+        limits = {"cost_limit": guide.about.get("cost_limit"), "target_cost_limit": job.cost_limit}
+        write_json(folder / "guide.json", {"about": guide.about, **limits, **done})
+    return guide
 
 
 def _seeding(job: Job, method: OnlineMethod, folder: Path) -> tuple[Any, Seeding | None]:

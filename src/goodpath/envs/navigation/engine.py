@@ -22,6 +22,7 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Fidelity = Literal["exact", "fast"]
 Seeding = Literal["fast", "original"]
+Guard = Literal["tell", "end"]
 
 
 class NavigationEnv:
@@ -38,6 +39,8 @@ class NavigationEnv:
             moves them by up to 2e-5 m and leaves the agent as it is.
         seeding: `fast` draws layouts and goals in blocks; `original` draws the very layouts and goals that
             safety-gymnasium 1.0.0 draws from the same seed, which takes it long where the arena is crowded.
+        guard: `tell` of each step's way and of acting from beyond the square that objects are placed in: `info`
+            then holds `displacement`, in metres, and `outside`; `end` also ends the episode there.
 
     Attributes:
         task: what is simulated.
@@ -60,6 +63,7 @@ class NavigationEnv:
         threads: int | None = None,
         physics: Fidelity = "exact",
         seeding: Seeding = "fast",
+        guard: Guard | None = None,
     ) -> None:
         if num_envs < 1:
             raise GoodpathError(f"an environment needs at least one copy, but num_envs is {num_envs}.")
@@ -68,10 +72,13 @@ class NavigationEnv:
             raise GoodpathError(f"an environment needs at least one thread, but threads is {threads}.")
         if physics not in ("exact", "fast"):
             raise GoodpathError(f"physics is '{physics}'; it must be 'exact' or 'fast'.")
+        if guard not in (None, "tell", "end"):
+            raise GoodpathError(f"guard is '{guard}'; it must be 'tell' or 'end'.")
         if seeding not in ("fast", "original"):
             raise GoodpathError(f"seeding is '{seeding}'; it must be 'fast' or 'original'.")
         self.task = task
         self.num_envs = num_envs
+        self._guard = guard
         self.physics = Physics(task, num_envs, min(threads, num_envs), sleep=physics == "fast")
         self.formulas = Formulas(task)
         self.spec = Spec(
@@ -79,6 +86,7 @@ class NavigationEnv:
             observation_size=self.formulas.observation_size(self.physics.sensors.shape[1]),
             action_size=task.robot.action_size,
             episode_length=task.episode_length,
+            observation_keys=self.formulas.observation_keys(self.physics.sensors.shape[1]),
         )
         self._plan = Plan.of(task)
         self._sampler = FastSampler if seeding == "fast" else OriginalSampler
@@ -158,12 +166,19 @@ class NavigationEnv:
 
     def transition(self, actions: NDArray[Any]) -> Step:
         """One step without autoreset: `observations` and `final_observations` are the same array."""
+        before = self.positions() if self._guard else None
         self.simulate(self._controls(actions))
         rewards, info = self.outcome()
         terminated = (
             self.renew_goals(info["goal_met"]) if self.task.has_goal else np.zeros(self.num_envs, bool)
         )
         terminated |= self.dead()
+        if before is not None:
+            outside: Mask = np.any(np.abs(before) > self.task.extent, axis=1)
+            info["outside"] = outside
+            info["displacement"] = np.hypot(*(self.positions() - before).T)
+            if self._guard == "end":
+                terminated = terminated | outside
         self._steps += 1
         truncated = self._steps >= self.task.episode_length
         observations = self.formulas.observe(self.state())
@@ -327,6 +342,7 @@ def make(
     threads: int | None,
     physics: Fidelity = "exact",
     seeding: Seeding = "fast",
+    guard: Guard | None = None,
 ) -> NavigationEnv:
     """The navigation task of that name; see `NavigationEnv`."""
-    return NavigationEnv(EVERY_TASK[name], num_envs, threads, physics, seeding)
+    return NavigationEnv(EVERY_TASK[name], num_envs, threads, physics, seeding, guard)

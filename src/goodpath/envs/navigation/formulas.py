@@ -82,6 +82,13 @@ class Formulas:
         """Length of an observation of a robot with so many sensors."""
         return sensors - len(self._unseen) + self._angles + BINS * len(self.task.lidars)
 
+    def observation_keys(self, sensors: int) -> tuple[tuple[str, int], ...]:
+        """Name and length of each part of an observation of a robot with so many sensors."""
+        inertial = tuple((name, 3) for name in ("accelerometer", "velocimeter", "gyro", "magnetometer"))
+        lidars = tuple((f"{name}_lidar", BINS) for name in self.task.lidars)
+        own = self.observation_size(sensors) - sum(length for _, length in (*inertial, *lidars))
+        return (*inertial, *([("joints", own)] if own else []), *lidars)
+
     def remaining(self, state: State) -> Array:
         """(batch,) metres still to go: from agent to goal, or from agent to box to goal."""
         goal = state.places[:, self._goal]

@@ -3,9 +3,10 @@
 *SIM* (arXiv 2312.10385) ran on a changed copy of two Car tasks: `SimCarButton1-v0` has five hazards and no
 gremlins, `SimCarPush1-v0` has no pillar. Its other tasks are the common ones.
 
-*SaGui* (arXiv 2307.14316) has three arenas for the Point, each without a goal for the guide and with one for
-the student. They were built on OpenAI's Safety Gym; here they stand on the same Point and physics as all
-other tasks. What is read from the authors' settings: places, sizes, counts and keepouts. What is inferred:
+*SaGui* (arXiv 2307.14316) has three arenas, Semi-Dynamic for the Car and the others for the Point, each without a
+goal for the guide and with one for the student. They were built on OpenAI's Safety Gym; here they stand on the same
+robots and physics as all other tasks. What is read from the authors' settings: places, sizes, counts and keepouts.
+What is inferred:
 
 * a student sees what its guide sees, and then the goal; so the guide's observation is the first part of the
   student's (the originals sort sensors and lidars by name, which is a permutation of the same numbers);
@@ -17,7 +18,7 @@ other tasks. What is read from the authors' settings: places, sizes, counts and 
 from dataclasses import replace
 
 from goodpath.envs.navigation.objects import GOAL, HAZARD, VASE, hazard, vase
-from goodpath.envs.navigation.robots import POINT
+from goodpath.envs.navigation.robots import CAR, POINT, Robot
 from goodpath.envs.navigation.tasks import TASKS, Cost, Group, Task
 
 _INSIDE = Cost("hazards", "inside", "hazards")
@@ -42,13 +43,18 @@ def _sim_button() -> Task:
 
 
 def _sagui(
-    arena: str, extent: float, groups: tuple[Group, ...], costs: tuple[Cost, ...], goal: Group
+    arena: str,
+    robot: Robot,
+    extent: float,
+    groups: tuple[Group, ...],
+    costs: tuple[Cost, ...],
+    goal: Group,
 ) -> tuple[Task, Task]:
     """The guide's and the student's task in one arena."""
     lidars = tuple(group.name for group in groups)
     guide = Task(
         name=f"Sagui{arena}Guide-v0",
-        robot=POINT,
+        robot=robot,
         extent=extent,
         agent_keepout=0.0,
         groups=groups,
@@ -76,6 +82,7 @@ VARIANTS: dict[str, Task] = {
         _without(TASKS["SafetyCarPush1-v0"], "SimCarPush1-v0", "pillars"),
         *_sagui(
             "Static",
+            POINT,
             1.5,
             (Group("hazards", hazard(0.7), 0.705, fixed=((0.0, 0.0),)),),
             (_INSIDE,),
@@ -83,6 +90,7 @@ VARIANTS: dict[str, Task] = {
         ),
         *_sagui(
             "SemiDynamic",
+            CAR,
             2.0,
             (
                 Group("hazards", HAZARD, 0.18, fixed=((1.0, 1.0), (1.0, -1.0), (-0.2, 0.2), (-1.4, -1.4))),
@@ -93,6 +101,7 @@ VARIANTS: dict[str, Task] = {
         ),
         *_sagui(
             "Dynamic",
+            POINT,
             1.5,
             (Group("hazards", HAZARD, 0.18, 8), Group("vases", VASE, 0.15, 1)),
             (_INSIDE,),

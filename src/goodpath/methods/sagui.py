@@ -1,0 +1,174 @@
+"""SaGui's student: learns a task under the eyes of a guide from another one (arXiv 2307.14316).
+
+A guide p_g was trained for safety alone (`methods/sagui_guide.py`), on a part of what the student sees. The student
+p is SAC-Lagrangian (`methods/sac_lag.py`), changed in three ways.
+
+**Distillation.** Besides the task's reward r it is paid for what the guide would do, omega log(p_g(a|s) / p(a|s)). The
+part -omega log p(a|s) joins the entropy, whose weight adapts (paper, equation 5 and appendix C). What is left is
+
+    r + omega log p_g(a|s),    omega = `omega_scale` * m + `omega_floor`,
+
+m being the multiplier: it fades as the student becomes safe. With `omega="decayed"`, m gives way to a number that
+falls from 1 to 0 over the run; a scale of 0 fixes omega.
+
+**Composite sampling.** The student acts until a step costs, then the guide until the episode ends (`control-switch`).
+With `linear-decay` the guide acts less and less over the run; `student` and `guide` act alone.
+
+**Importance ratios.** A step of the guide counts I = p(a|s) / p_g(a|s), cut to [0.1, 2], in the losses of critics and
+actor, as it was when it was taken; a step of the student counts 1. With the control-switch, both kinds are kept in
+buffers of their own, and a batch has 25 % of the guide's. (Where there are none yet, all are the student's.)
+
+Presets: `paper` has the paper's omega, multiplier and networks (those of the Static arena: `--hidden 64 64 --batch 64`
+and `--hidden 256 256 --batch 256` are for the others). `release` follows the authors' code: omega = 0.1 m + 0.01,
+damping, ratios squared in the critics' losses, densities of squashed actions that are taken at the wrong place, and
+no learning before the guide has filled a batch. `default` keeps the paper's distillation with a floor of 0.01, a
+multiplier that is moved itself, and a bound on how strongly the guide's disapproval of one action counts. `egpo` is
+the baseline of an expert who takes over after a step that costs, without distillation: its guide is a policy of the
+same task.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from goodpath.methods import sac_lag
+from goodpath.methods.contract import Demonstrations, Guidance, Metrics, OffPolicyMethod, Transitions
+from goodpath.spec import Spec
+
+
+@dataclass(frozen=True)
+class Config(sac_lag.Config):
+    """Options of SaGui."""
+
+    guide: str = ""
+    """Who guides: a run, a file of a policy (also ONNX), or `random`."""
+    composition: Literal["control-switch", "linear-decay", "student", "guide"] = "control-switch"
+    """Who acts."""
+    omega: Literal["multiplier", "decayed"] = "multiplier"
+    """What the weight of the guide's log-density follows."""
+    omega_scale: float = 1.0
+    """Factor on it; of the multiplier, or at the start of the run."""
+    omega_floor: float = 0.01
+    """What is added to it."""
+    guide_share: float = 0.25
+    """Share of a batch that are steps of the guide, with the control-switch."""
+    ratio_low: float = 0.1
+    """Importance ratios are at least this."""
+    ratio_high: float = 2.0
+    """Importance ratios are at most this."""
+    ratio_power: int = 1
+    """To which power they weigh the losses of the critics."""
+    log_prob_floor: float = -20.0
+    """The guide's log-density of an action counts as no less than this."""
+    guide_std: float = 0.3
+    """Deviation before tanh of a guide that has none of its own."""
+    legacy_log_prob: bool = False
+    """Densities of squashed actions as in the authors' code, which takes them at the wrong place."""
+    wait_for_guide: bool = False
+    """Learn nothing before guide and student have each filled more than a batch."""
+    steps: int = 1_500_000
+    """Environment steps of each seed."""
+    start: int = 0
+    """Environment steps at the beginning without learning; whoever acts acts."""
+    capacity: int = 500_000
+    """Steps that each buffer keeps; no more than `steps` are made room for."""
+    hidden: tuple[int, ...] = (32, 32)
+    """Sizes of the hidden layers of actor and critics."""
+    batch: int = 32
+    """Steps in an update; learning begins when the buffers hold more."""
+
+
+class State(eqx.Module):
+    """Everything that changes in training.
+
+    Attributes:
+        lag: of SAC-Lagrangian.
+        updates: () so far.
+    """
+
+    lag: sac_lag.State
+    updates: Array
+
+
+def init(config: Config, spec: Spec, key: Array) -> State:
+    """A fresh state."""
+    return State(sac_lag.init(config, spec, key), jnp.zeros((), jnp.int32))
+
+
+def weight(config: Config, state: State) -> Array:
+    """() omega, the weight of the guide's log-density."""
+    if config.omega == "multiplier":
+        follows = sac_lag.dual(config).multiplier(state.lag.multiplier)
+    else:
+        follows = jnp.maximum(1.0 - state.updates / (config.updates * config.steps), 0.0)
+    return config.omega_scale * follows + config.omega_floor
+
+
+def update(
+    config: Config,
+    cost_limit: Array,
+    state: State,
+    batch: Transitions,
+    demonstrations: Demonstrations | None,
+    key: Array,
+) -> tuple[State, Metrics]:
+    """One update of SAC-Lagrangian with the guide's opinion; demonstrations make no difference."""
+    omega, opinion, ratio = weight(config, state), batch.extra["guide_log_prob"], batch.extra["ratio"]
+    guided = eqx.tree_at(lambda steps: steps.rewards, batch, batch.rewards + omega * opinion)
+    lag, metrics = sac_lag.learn(
+        config, cost_limit, state.lag, guided, key, weights=ratio, critic_weights=ratio**config.ratio_power
+    )
+    metrics = metrics | {"omega": omega, "guide_log_prob": jnp.mean(opinion)}
+    return State(lag, state.updates + 1), metrics
+
+
+def guidance(config: Config) -> Guidance:
+    """How the guide takes part."""
+    return Guidance(
+        guide=config.guide,
+        composition=config.composition,
+        share=config.guide_share if config.composition == "control-switch" else 0.0,
+        bounds=(config.ratio_low, config.ratio_high),
+        floor=config.log_prob_floor,
+        std=config.guide_std,
+        legacy=config.legacy_log_prob,
+        wait=config.wait_for_guide,
+    )
+
+
+_DEFAULT = Config()
+_PAPER = replace(
+    _DEFAULT,
+    omega_floor=0.0,
+    log_prob_floor=-1e6,
+    multiplier="softplus",
+    multiplier_learning_rate=0.05,
+)
+SAGUI = OffPolicyMethod(
+    name="sagui",
+    title="SaGui: a student with a safe guide",
+    config=Config,
+    presets={
+        "default": _DEFAULT,
+        "paper": _PAPER,
+        "release": replace(
+            _PAPER,
+            omega_scale=0.1,
+            omega_floor=0.01,
+            damping=10.0,
+            ratio_power=2,
+            legacy_log_prob=True,
+            wait_for_guide=True,
+        ),
+        "egpo": replace(_DEFAULT, omega_scale=0.0, omega_floor=0.0, ratio_low=1.0, ratio_high=1.0),
+    },
+    init=init,
+    update=update,
+    acts=lambda state: state.lag.sac.actor,
+    policy=lambda state: state.lag.sac.actor,
+    document=__doc__ or "",
+    guidance=guidance,
+)

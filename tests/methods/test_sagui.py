@@ -1,0 +1,361 @@
+"""SaGui: densities, who acts when, what the guide is worth to the student, and what guides are paid for."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from goodpath import envs
+from goodpath.errors import GoodpathError
+from goodpath.methods import find, sac_lag, sagui, sagui_guide
+from goodpath.methods.contract import Transitions
+from goodpath.networks import xavier_mlp
+from goodpath.policies import DeterministicPolicy, GaussianPolicy, SquashedGaussianPolicy, TrainedPolicy
+from goodpath.spec import Spec
+from goodpath.training import guided
+from goodpath.training.acting import HostSquashed
+from goodpath.training.guided import Composite, Guide, abstraction, find_guide, log_density
+from goodpath.training.replayed import Layout, ReplayProgram
+from goodpath.training.run import make_config
+
+KEYS = (("accelerometer", 2), ("hazards_lidar", 3))
+SOURCE = Spec("Source-v0", 5, 2, 10, observation_keys=KEYS)
+TARGET = Spec(
+    "Target-v0", 8, 2, 10, observation_keys=(("hazards_lidar", 3), ("goal_lidar", 3), ("accelerometer", 2))
+)
+
+
+def squashed(size, seeds=2, key=0):
+    networks = jax.vmap(lambda k: xavier_mlp((size, 8, 4), k))(jax.random.split(jax.random.key(key), seeds))
+    return SquashedGaussianPolicy(networks, -1.0, 1.0)
+
+
+def guidance(composition="control-switch", **options):
+    return replace(sagui.guidance(sagui.Config(guide="random", composition=composition)), **options)
+
+
+def composite(kind, copies=50, **options):
+    guide = Guide(HostSquashed(squashed(3, key=1)).moments, np.arange(3), {})
+    return Composite(guidance(kind, **options), guide, (2, copies), 1.0), HostSquashed(squashed(3))
+
+
+def numbers(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def test_densities_are_those_of_the_policy_and_the_authors_mistake_is_theirs():
+    policy = squashed(3, seeds=1)
+    seen, noise = numbers(0, 1, 6, 3), numbers(1, 1, 6, 2)
+    host = HostSquashed(policy)
+    mean, log_std = host.moments(seen)
+    raw, actions = host.draw(seen, noise)
+    one = jax.tree.map(lambda leaf: leaf[0], policy)
+    sampled, expected = one.sample(seen[0], noise[0])
+    np.testing.assert_allclose(actions[0], sampled, atol=1e-6)
+    np.testing.assert_allclose(log_density(mean, log_std, raw)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(one.log_prob(seen[0], actions[0]), expected, atol=1e-4)
+    known = (np.array([0.3]), np.array([-0.5]), np.array([1.2]))
+    assert log_density(*known) == pytest.approx(-0.332, abs=1e-3)
+    assert log_density(*known, legacy=True) == pytest.approx(-0.179, abs=1e-3)
+    assert log_density(*known, half=2.0) == pytest.approx(-0.332 - np.log(2), abs=1e-3)
+
+
+def test_the_switch_waits_for_a_cost_and_holds_until_the_episode_ends():
+    acting, student = composite("control-switch", copies=40)
+    rng = np.random.default_rng(0)
+    before, paid = np.zeros((2, 40), bool), np.zeros((2, 40), bool)
+    seen_guided = 0
+    for t in range(30):
+        ended = np.full((2, 40), t % 10 == 9)
+        _, extra = acting.act(
+            student, numbers(t, 2, 40, 3), numbers(t + 99, 2, 40, 2), np.zeros((2, 40, 2)), 0
+        )
+        np.testing.assert_array_equal(acting.guided, paid)
+        assert np.all(acting.guided[before])
+        np.testing.assert_array_equal(extra["ratio"][~acting.guided], 1.0)
+        assert np.all((extra["ratio"] >= 0.1) & (extra["ratio"] <= 2.0))
+        seen_guided += acting.guided.sum()
+        costs = (rng.random((2, 40)) < 0.1).astype(float)
+        paid = (paid | (costs > 0)) & ~ended
+        before = acting.guided & ~ended
+        acting.after(costs, ended)
+    assert seen_guided > 200
+    assert acting.scores()["guide_share"].mean() == pytest.approx(seen_guided / (30 * 80))
+
+
+def test_actions_and_ratios_are_of_whoever_acts():
+    acting, student = composite("control-switch", copies=6, bounds=(0.0, 1e9), floor=-1e9)
+    acting.guided[:, ::2] = True
+    seen, noise = numbers(0, 2, 6, 3), numbers(1, 2, 6, 2)
+    actions, extra = acting.act(student, seen, noise, np.zeros((2, 6, 2)), 0.0)
+    for seed in range(2):
+        own, other = (jax.tree.map(lambda x, s=seed: x[s], squashed(3, key=key)) for key in (0, 1))
+        for copy in range(6):
+            acts = other if copy % 2 == 0 else own
+            expected, density = acts.sample(seen[seed, copy], noise[seed, copy])
+            np.testing.assert_allclose(actions[seed, copy], expected, atol=1e-5)
+            of_guide = other.log_prob(seen[seed, copy], expected)
+            np.testing.assert_allclose(extra["guide_log_prob"][seed, copy], of_guide, atol=1e-3)
+            mine = own.log_prob(seen[seed, copy], expected)
+            wanted = np.exp(mine - density) if copy % 2 == 0 else 1.0
+            np.testing.assert_allclose(extra["ratio"][seed, copy], wanted, rtol=1e-2)
+
+
+def test_with_linear_decay_the_guide_acts_less_and_less():
+    acting, student = composite("linear-decay", copies=200)
+    rng, shares, constant = np.random.default_rng(0), [], []
+    for progress in (0.0, 0.5, 1.0):
+        acting.after(np.zeros((2, 200)), np.ones((2, 200), bool))
+        who = []
+        for _ in range(20):
+            acting.act(
+                student, numbers(0, 2, 200, 3), numbers(1, 2, 200, 2), rng.random((2, 200, 2)), progress
+            )
+            who.append(acting.guided)
+            acting.after(np.zeros((2, 200)), np.zeros((2, 200), bool))
+        shares.append(np.mean(who))
+        constant.append(np.mean(np.all(np.array(who) == who[0], axis=0)))
+    assert shares[0] == 1.0
+    assert shares[1] == pytest.approx(0.5, abs=0.05)
+    assert shares[2] == 0.0
+    # Half way, half of the episodes are drawn once; no other keeps to one side for twenty steps.
+    assert constant[1] == pytest.approx(0.5, abs=0.08)
+
+
+def test_the_map_of_states_goes_by_the_names_of_their_parts():
+    seen = np.arange(8)
+    assert abstraction(SOURCE, TARGET).tolist() == [6, 7, 0, 1, 2]
+    assert seen[abstraction(TARGET, TARGET)].tolist() == list(range(8))
+    with pytest.raises(GoodpathError, match=r"sees goal_lidar \(3\), which Source-v0 does not show"):
+        abstraction(TARGET, SOURCE)
+    with pytest.raises(GoodpathError, match="their parts have no names"):
+        abstraction(Spec("A", 3, 2, 10), TARGET)
+    student, guide = (envs.make(f"SaguiStatic{role}-v0").spec for role in ("Student", "Guide"))
+    kept = abstraction(guide, student)
+    assert len(kept) == 28
+    assert kept.tolist() == list(range(28))  # all but the goal's sixteen
+
+
+@pytest.mark.parametrize("kind", ["squashed", "gaussian", "clipped", "deterministic"])
+def test_any_policy_can_guide(tmp_path, kind):
+    network = xavier_mlp((5, 8, 4 if kind == "squashed" else 2), jax.random.key(0))
+    network = eqx.tree_at(lambda n: n.weights[-1], network, 0.1 * network.weights[-1])
+    log_std = jnp.array([-1.0, -2.0])
+    policy = {
+        "squashed": lambda: SquashedGaussianPolicy(network, -1.0, 1.0),
+        "gaussian": lambda: GaussianPolicy(network, log_std, -1.0, 1.0, True),
+        "clipped": lambda: GaussianPolicy(network, log_std, -1.0, 1.0, False),
+        "deterministic": lambda: DeterministicPolicy(network, -1.0, 1.0),
+    }[kind]()
+    TrainedPolicy(policy, SOURCE, {"cost_limit": 4.0}).save(tmp_path / "guide.npz")
+    guide = find_guide(guidance(guide=str(tmp_path / "guide.npz"), std=0.2), TARGET, (8,), (0, 1))
+    seen = numbers(0, 2, 6, 8)
+    mean, log = guide.moments(seen)
+    expected = np.asarray(policy(np.concatenate([seen[..., 6:], seen[..., :3]], axis=-1)))
+    np.testing.assert_allclose(np.tanh(mean), expected, atol=1e-5)
+    if kind in ("gaussian", "clipped"):
+        np.testing.assert_allclose(log[1, 2], log_std)
+    if kind == "deterministic":
+        np.testing.assert_allclose(log, np.log(0.2), rtol=1e-6)
+    assert guide.about["cost_limit"] == 4.0
+
+
+def test_an_onnx_file_can_guide_where_its_runtime_is_installed(tmp_path, monkeypatch):
+    file = tmp_path / "guide.onnx"
+    with pytest.raises(GoodpathError, match="there is no file"):
+        find_guide(guidance(guide=str(file)), TARGET, (8,), (0,))
+    file.touch()
+    monkeypatch.setattr(guided, "find_spec", lambda name: None)
+    with pytest.raises(GoodpathError, match="install onnxruntime"):
+        find_guide(guidance(guide=str(file)), TARGET, (8,), (0,))
+
+    class Session:
+        def __init__(self, path):
+            self.path = path
+
+        def get_inputs(self):
+            return [SimpleNamespace(name="seen", shape=["batch", 8])]
+
+        def run(self, names, feed):
+            return [0.5 * np.tanh(feed["seen"][:, :2])]
+
+    monkeypatch.setattr(guided, "find_spec", lambda name: True)
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
+    seen = numbers(0, 1, 4, 8)
+    mean, _ = find_guide(guidance(guide=str(file)), TARGET, (8,), (0,)).moments(seen)
+    np.testing.assert_allclose(np.tanh(mean), 0.5 * np.tanh(seen[..., :2]), atol=1e-5)
+
+
+def test_a_guide_that_cannot_act_here_is_refused(tmp_path):
+    with pytest.raises(GoodpathError, match="--guide"):
+        find_guide(guidance(guide=""), TARGET, (8,), (0,))
+    network = xavier_mlp((5, 8, 6), jax.random.key(0))
+    other = replace(SOURCE, action_size=3)
+    TrainedPolicy(SquashedGaussianPolicy(network, -1.0, 1.0), other, {}).save(tmp_path / "other.npz")
+    with pytest.raises(GoodpathError, match="same robot"):
+        find_guide(guidance(guide=str(tmp_path / "other.npz")), TARGET, (8,), (0,))
+
+
+@pytest.mark.parametrize(("batch", "counts"), [(32, (24, 8)), (64, (48, 16)), (256, (192, 64))])
+def test_a_quarter_of_a_batch_is_the_guide_s(batch, counts):
+    program = probe("ProbeLine-v0", batch=batch, hidden=(8,), steps=200, every=10, stretch=10)
+    assert program._counts == counts
+    program.advance(400)
+    held = np.asarray(program.states.replay.rows).reshape(1, 2, -1, program._layout.width)
+    sizes = np.asarray(program.states.replay.size)[0]
+    # Every step of the probe costs, so the guide takes each step but the first of its episode.
+    assert sizes.tolist() == [20, 180]
+    layout = Layout(2, 1, guided.EXTRA)
+    own, other = (layout.unpack(held[0, ring, : sizes[ring]]) for ring in range(2))
+    np.testing.assert_array_equal(own.extra["ratio"], 1.0)
+    np.testing.assert_allclose(own.observations[:, 1], 0.0)
+    assert np.all(np.asarray(other.observations)[:, 1] > 0.05)
+    assert not np.any(np.asarray(other.extra["ratio"]) == 1.0)
+
+
+def probe(task, guide=None, **options):
+    method = find("sagui")
+    config = make_config(
+        method, "default", {"guide": "random", "num_envs": 20, "start": 0, "capacity": 1000} | options
+    )
+    env = envs.make(task, config.num_envs)
+    guide = guide or find_guide(sagui.guidance(config), env.spec, (8,), (0,))
+    return ReplayProgram(method, config, env, options.get("limit", 1.0), (0,), guide=guide)
+
+
+BATCH = Transitions(
+    jnp.asarray(numbers(0, 16, 3)),
+    jnp.tanh(numbers(1, 16, 2)),
+    jnp.asarray(numbers(2, 16)),
+    jnp.asarray(numbers(7, 16) ** 2),
+    jnp.asarray(numbers(3, 16, 3)),
+    jnp.arange(16) % 5 == 0,
+    {"guide_log_prob": jnp.asarray(numbers(8, 16)), "ratio": jnp.asarray(np.abs(numbers(9, 16)))},
+)
+SPEC, KEY, LIMIT = Spec("", 3, 2, 1000), jax.random.key(0), jnp.float32(1.0)
+
+
+@pytest.mark.parametrize("preset", ["default", "paper", "release"])
+def test_omega_follows_the_multiplier_and_the_guide_s_opinion_joins_the_reward(preset):
+    config = replace(sagui.SAGUI.presets[preset], hidden=(8,), batch=16, initial_multiplier=3.0)
+    state = sagui.init(config, SPEC, KEY)
+    scale, floor = {"default": (1.0, 0.01), "paper": (1.0, 0.0), "release": (0.1, 0.01)}[preset]
+    omega = float(sagui.weight(config, state))
+    assert omega == pytest.approx(scale * 3.0 + floor, rel=1e-5)
+    after, metrics = sagui.update(config, LIMIT, state, BATCH, None, KEY)
+    assert float(metrics["omega"]) == omega
+    paid = eqx.tree_at(lambda b: b.rewards, BATCH, BATCH.rewards + omega * BATCH.extra["guide_log_prob"])
+    ratio = BATCH.extra["ratio"]
+    expected, _ = sac_lag.learn(
+        config,
+        LIMIT,
+        state.lag,
+        paid,
+        KEY,
+        weights=ratio,
+        critic_weights=ratio**2 if preset == "release" else ratio,
+    )
+    for a, b in zip(jax.tree.leaves(after.lag), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_distillation_is_the_guide_s_log_density_and_more_entropy():
+    rng = np.random.default_rng(0)
+    omega, alpha, guide, own = rng.random(4)
+    ratio, entropy = guide - own, -own
+    assert omega * ratio + alpha * entropy == pytest.approx(omega * guide + (omega + alpha) * entropy)
+
+
+def test_omega_may_fall_over_the_run():
+    config = sagui.Config(omega="decayed", omega_scale=2.0, omega_floor=0.0, steps=1000, hidden=(8,))
+    state = sagui.init(config, SPEC, KEY)
+    weights = [
+        float(sagui.weight(config, eqx.tree_at(lambda s: s.updates, state, jnp.int32(n))))
+        for n in (0, 500, 1500)
+    ]
+    assert weights == [2.0, 1.0, 0.0]
+
+
+def test_a_student_settles_between_its_reward_and_its_guide():
+    """The best action of -(a - 1)^2 + omega log p_g(a), for a guide that knows one action."""
+    mean, log_std, omega = -0.5, -1.0, 0.5
+
+    def moments(seen):
+        still = np.zeros((*seen.shape[:-1], 1), np.float32)
+        return still + mean, still + log_std
+
+    program = probe(
+        "ProbeBandit-v0",
+        guide=Guide(moments, np.arange(1), {}),
+        composition="student",
+        hidden=(16, 16),
+        every=5,
+        stretch=50,
+        start=500,
+        batch=64,
+        updates=0.2,
+        learning_rate=3e-3,
+        critic_learning_rate=3e-3,
+        target_rate=0.05,
+        discount=0.0,
+        cost_discount=0.0,
+        target_entropy=-2.5,
+        temperature_learning_rate=3e-3,
+        omega_scale=0.0,
+        omega_floor=omega,
+        initial_multiplier=0.0,
+        multiplier_learning_rate=0.0,
+        steps=20_000,
+    )
+    while program.step < program.total_steps:
+        program.advance(program.step + program.stride)
+    a = np.linspace(-0.99, 0.99, 2000)
+    density = log_density(np.full((2000, 1), mean), np.full((2000, 1), log_std), np.arctanh(a)[:, None])
+    best = a[np.argmax(-((a - 1) ** 2) + omega * density)]
+    assert best < 0.5
+    np.testing.assert_allclose(program.policy(0)(np.ones((1, 1), np.float32))[0, 0], best, atol=0.06)
+
+
+def test_a_straight_way_pays_its_length():
+    env = envs.make("SaguiStaticGuide-v0", 2, guard="end")
+    env.reset(0)
+    config, start, paid = sagui_guide.Config(), env.positions(), np.zeros(2)
+    for _ in range(20):
+        step = env.step(np.array([[1.0, 0.0]] * 2))
+        paid += sagui_guide.earn(config, step.rewards, step.info)
+    np.testing.assert_allclose(paid, np.linalg.norm(env.positions() - start, axis=1), rtol=1e-6)
+    outside = {"displacement": np.ones(2), "outside": np.array([True, False])}
+    assert sagui_guide.earn(config, np.ones(2), outside).tolist() == [0.0, 1.0]
+    unguarded = replace(config, arena_guard=False)
+    assert sagui_guide.earn(unguarded, np.ones(2), outside).tolist() == [1.0, 1.0]
+    assert [sagui_guide.guard(c) for c in (config, unguarded, replace(unguarded, explore="none"))] == [
+        "end",
+        "tell",
+        "",
+    ]
+    for explore in ("novelty", "none"):
+        assert sagui_guide.earn(replace(config, explore=explore), np.ones(2), {}).tolist() == [0.0, 0.0]
+    with pytest.raises(GoodpathError, match="--explore novelty"):
+        sagui_guide.earn(config, np.ones(2), {})
+
+
+def test_novelty_is_the_distance_to_the_nearest_others():
+    features, seen = numbers(0, 3, 8), numbers(1, 20, 3)
+    found = sagui_guide.novelty(jnp.asarray(features), jnp.asarray(seen), 4)
+    hidden = np.maximum(seen @ features, 0)
+    distances = np.sort(np.linalg.norm(hidden[:, None] - hidden[None], axis=-1), axis=1)
+    np.testing.assert_allclose(found, np.log1p(distances[:, 4]), atol=1e-4)
+
+
+def test_a_guide_stays_below_the_limit_by_its_margin():
+    config = sagui_guide.Config(hidden=(8,), batch=16, margin=2.0)
+    state = sagui_guide.init(config, SPEC, KEY)
+    kept, _ = sagui_guide.update(config, jnp.float32(5.0), state, BATCH, None, KEY)
+    plain, _ = sac_lag.learn(config, jnp.float32(3.0), state.lag, BATCH, KEY)
+    np.testing.assert_array_equal(kept.lag.multiplier.parameter, plain.multiplier.parameter)
+    assert float(kept.lag.sac.temperature.parameter) == 0.0  # fixed at one
