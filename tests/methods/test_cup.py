@@ -19,7 +19,6 @@ COUNT = 4000
 def half():
     """Options, a state whose policy has left the one that acted, and the table of the latter: a single state."""
     chosen = {"hidden": (8,), "minibatch": COUNT, "projection_passes": 300, "projection_target_kl": 10.0}
-    chosen |= {"entropy": 0.0, "projection_clip": 10.0}
     config = make_config(find("cup"), "default", chosen)
     state = cup.init(config, Spec("x", 1, 1, 10), jax.random.key(0))
     seen = jnp.ones((COUNT, 1))

@@ -46,8 +46,6 @@ class Config(Price, ppo.Config):
     """Passes in the second, at most."""
     projection_target_kl: float = 0.04
     """The second ends after the pass that moved the policy further than this from where it began."""
-    projection_clip: float = 0.5
-    """How far r may go from 1 in the second and still lower the loss."""
     multiplier_learning_rate: float = 3e-5
     """What the multiplier rises by for each unit of cost above the limit."""
 
@@ -63,11 +61,10 @@ def scale(config: Config) -> float:
     return (1 - config.cost_discount * config.cost_trace) / (1 - config.cost_discount)
 
 
-def projection_loss(config: Config, weight: Array, half_log_std: Array) -> ActorLoss:
+def projection_loss(weight: Array, half_log_std: Array) -> ActorLoss:
     """The second loss above, for the mean of pi_half in the column `mean`.
 
     Args:
-        config: clip and weight of the entropy.
         weight: () what r times the column `objective` is multiplied by.
         half_log_std: (action,) of pi_half.
     """
@@ -75,9 +72,7 @@ def projection_loss(config: Config, weight: Array, half_log_std: Array) -> Actor
     def loss(mean: Array, log_std: Array, batch: Rows) -> Array:
         kl = on_policy.divergence(batch["mean"], half_log_std, mean, log_std)
         ratio = jnp.exp(gaussian_log_prob(mean, log_std, batch["raw"]) - batch["log_prob"])
-        held = jnp.clip(ratio, 1 - config.projection_clip, 1 + config.projection_clip)
-        cost = jnp.maximum(ratio * batch["objective"], held * batch["objective"])
-        return jnp.mean(kl + weight * cost) - config.entropy * on_policy.entropy(log_std)
+        return jnp.mean(kl + weight * ratio * batch["objective"])
 
     return loss
 
@@ -88,7 +83,7 @@ def project(config: Config, state: State, table: Rows, weight: Array) -> tuple[S
     first = state.optimizer
     budget = replace(config, passes=config.projection_passes, target_kl=config.projection_target_kl)
     start = eqx.tree_at(lambda s: s.optimizer, state, state.extra)
-    after, metrics = on_policy.fit(budget, start, table, projection_loss(config, weight, state.actor.log_std))
+    after, metrics = on_policy.fit(budget, start, table, projection_loss(weight, state.actor.log_std))
     return eqx.tree_at(lambda s: (s.optimizer, s.extra), after, (first, after.optimizer)), metrics
 
 
