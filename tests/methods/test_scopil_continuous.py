@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ from goodpath.spec import Spec
 SPEC = Spec("", 3, 1, 10, -2.0, 2.0)
 CONFIG = scopil.Config(
     hidden=(16,),
-    spread=0.3,
+    slack=0.5,
     batch=64,
     learning_rate=3e-3,
     critic_learning_rate=3e-3,
@@ -47,7 +48,12 @@ BANDIT = Transitions(
 
 def expert(action):
     done = jnp.zeros(256, bool)
-    return Demonstrations(OBSERVATIONS, jnp.full((256, 1), action), OBSERVATIONS, done)
+    shown = action + 0.2 * jnp.asarray(np.random.default_rng(2).standard_normal((256, 1)), jnp.float32)
+    return Demonstrations(OBSERVATIONS, shown, OBSERVATIONS, done)
+
+
+def replace_actions(pairs, action):
+    return eqx.tree_at(lambda p: p.actions, pairs, jnp.full((256, 1), action))
 
 
 def trained(config, pairs, updates=3000):
@@ -68,8 +74,9 @@ def test_the_constraint_is_what_its_page_says():
     network = MLP((jnp.zeros((3, 2)),), (jnp.array([m, log_std], jnp.float32),))
     actor = SquashedGaussianPolicy(network, -2.0, 2.0)
     noise = numbers(3, 256, 1)
-    pairs = expert(SHOWN)
-    found, parts = scopil.constraint(CONFIG, actor, jnp.asarray(0.5), pairs, noise)
+    pairs = replace_actions(expert(SHOWN), SHOWN)
+    floor = jnp.asarray(0.2)
+    found, parts = scopil.constraint(CONFIG, actor, floor, jnp.asarray(0.5), pairs, noise)
 
     def density(raw):  # of 2 tanh(raw)
         gaussian = np.exp(-0.5 * ((raw - m) / s) ** 2) / (s * math.sqrt(2 * math.pi))
@@ -77,19 +84,17 @@ def test_the_constraint_is_what_its_page_says():
 
     surprise = -math.log(density(math.atanh(SHOWN / 2)))
     entropy = -np.mean(np.log(density(m + s * np.asarray(noise, np.float64))))
-    allowed = 0.5 * math.log(2 * math.pi * math.e * (0.3 * 2) ** 2)
     assert float(parts["demonstration_loss"]) == pytest.approx(surprise, abs=1e-4)
     assert float(parts["demonstration_entropy"]) == pytest.approx(entropy, abs=1e-4)
-    assert float(found) == pytest.approx(surprise - 0.5 * entropy - allowed, abs=1e-4)
+    assert float(found) == pytest.approx(surprise - 0.5 * entropy - 0.2 - 0.5, abs=1e-4)
 
 
 def test_an_action_on_the_bound_is_moved_inside():
     actor = scopil.init(CONFIG, SPEC, jax.random.key(0)).sac.actor
-    noise = numbers(3, 256, 1)
     on, inside = (
-        scopil.constraint(CONFIG, actor, jnp.ones(()), expert(action), noise)[0] for action in (2.0, 1.96)
+        float(scopil.surprise(CONFIG, actor, replace_actions(expert(0.0), action))) for action in (2.0, 1.96)
     )
-    assert float(on) == pytest.approx(float(inside), abs=1e-4)
+    assert on == pytest.approx(inside, abs=1e-4)
 
 
 def test_what_pays_best_is_done_as_far_as_the_expert_allows():
@@ -100,8 +105,8 @@ def test_what_pays_best_is_done_as_far_as_the_expert_allows():
     held = trained(CONFIG, expert(SHOWN))
     assert held["constraint"] == pytest.approx(0.0, abs=0.05)
     assert held["multiplier"] > 0.1
-    # Off by about the spread of 0.3 half ranges (a squashed Gaussian is not quite one), to the side that pays.
-    assert SHOWN + 0.3 < held["action"] < SHOWN + 0.8
+    # Half a nat is about one standard deviation of the expert, 0.2; to the side that pays.
+    assert SHOWN + 0.05 < held["action"] < SHOWN + 0.4
 
 
 def test_a_constraint_that_costs_nothing_has_no_price():

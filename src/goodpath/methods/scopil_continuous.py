@@ -3,26 +3,28 @@
 The constraint of `methods/scopil.py` on the squashed Gaussian of SAC (`methods/sac.py`). With D the expert's pairs of
 state and action, p the policy, a the temperature and H the entropy, estimated by one draw in each state,
 
-    g = mean over D of (-log p(action|state) - a H(p(.|state))) - threshold <= 0,
+    g = mean over D of (-log p(action|state) + log q(action|state) - a H(p(.|state))) - slack <= 0,
 
     actor:       SAC's loss + m g
     multiplier:  m rises while g > 0, with g of the actor and the temperature after their steps
 
-What changes with continuous actions is the threshold. There g is one of densities, which has no floor: a policy
-could fit demonstrations ever more closely, and with a threshold that it never reaches m rises for ever. So the
-threshold is said as a distance: it is the entropy of a Gaussian of standard deviation `spread`, in units of half the
-range of the actions, and (but for the entropy in g) the constraint holds when the policy is off the expert's actions
-by that much. Demonstrated actions on the bounds, where the squashed Gaussian has no density, are moved inside.
+What changes with continuous actions is what g is held against. Surprise is of a density there and has no floor, and
+how far down it can come depends on how much the expert's actions scatter: a fixed threshold is too loose for an exact
+expert, whom the policy then leaves as soon as its reward asks for it, or out of reach for a noisy one. So q is a clone
+of the expert that learns beside the policy, from the same pairs and by likelihood alone: the policy has to be as likely
+as the clone to do what the expert did, but for `slack`. Demonstrated actions on the bounds, where the squashed Gaussian
+has no density, are moved inside.
 
 The paper leaves continuous actions open; this is our answer, not the authors'.
 """
 
-import math
 from dataclasses import dataclass
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
 from goodpath import duals
@@ -37,8 +39,8 @@ from goodpath.spec import Spec
 class Config(scopil.Imitation, sac.Config):
     """Options of SCOPIL for continuous actions."""
 
-    spread: float = 0.05
-    """How far off the expert's actions the policy may be, in half ranges of the actions."""
+    slack: float = 0.5
+    """Nats by which the expert's actions may be less likely than under its clone."""
     edge: float = 0.02
     """How far inside the bounds demonstrated actions are moved, in half ranges."""
 
@@ -48,44 +50,55 @@ class State(eqx.Module):
 
     Attributes:
         sac: of SAC.
+        clone: of the expert.
+        optimizer: its moments of Adam.
         multiplier: state of its rule.
     """
 
     sac: sac.State
+    clone: SquashedGaussianPolicy
+    optimizer: optax.OptState
     multiplier: duals.GradientState
 
 
 def init(config: Config, spec: Spec, key: Array) -> State:
-    """A fresh state."""
-    return State(sac.init(config, spec, key), scopil.multiplier(config).init())
+    """A fresh state: the clone begins as the policy does."""
+    learner = sac.init(config, spec, key)
+    optimizer = optax.adam(config.learning_rate).init(learner.actor)
+    return State(learner, learner.actor, optimizer, scopil.multiplier(config).init())
 
 
-def threshold(config: Config, policy: SquashedGaussianPolicy, actions: int) -> float:
-    """Entropy of a Gaussian of the standard deviation `spread` over that many components, in nats."""
-    half = (policy.high - policy.low) / 2
-    return actions * (0.5 * math.log(2 * math.pi * math.e) + math.log(config.spread * half))
+def surprise(config: Config, policy: SquashedGaussianPolicy, pairs: Demonstrations) -> Array:
+    """() mean of minus the log-density of what the expert did."""
+    margin = config.edge * (policy.high - policy.low) / 2
+    shown = jnp.clip(pairs.actions, policy.low + margin, policy.high - margin)
+    return -jnp.mean(policy.log_prob(pairs.observations, shown))
 
 
 def constraint(
-    config: Config, actor: SquashedGaussianPolicy, price: Array, pairs: Demonstrations, noise: Array
+    config: Config,
+    actor: SquashedGaussianPolicy,
+    floor: Array,
+    price: Array,
+    pairs: Demonstrations,
+    noise: Array,
 ) -> tuple[Array, Metrics]:
     """() how far g is above 0, and its parts.
 
     Args:
-        config: threshold and what counts.
+        config: slack and what counts.
         actor: policy to hold against the expert.
+        floor: () surprise of the clone.
         price: () temperature.
         pairs: what the expert did.
         noise: (pairs, action) standard normal, for the estimate of the entropy.
     """
-    margin = config.edge * (actor.high - actor.low) / 2
-    shown = jnp.clip(pairs.actions, actor.low + margin, actor.high - margin)
-    surprise = -jnp.mean(actor.log_prob(pairs.observations, shown))
+    loss = surprise(config, actor, pairs)
     spread = -jnp.mean(actor.sample(pairs.observations, noise)[1])
-    parts = {"demonstration_loss": surprise, "demonstration_entropy": spread}
+    excess = loss - floor - config.slack
     if config.entropy_in_constraint:
-        surprise = surprise - 2 * config.beta * price * spread
-    return surprise - threshold(config, actor, pairs.actions.shape[-1]), parts
+        excess = excess - 2 * config.beta * price * spread
+    return excess, {"demonstration_loss": loss, "demonstration_entropy": spread}
 
 
 def update(
@@ -103,15 +116,20 @@ def update(
     pairs = scopil.draw(config, demonstrations, draw_key)
     noise = normal(noise_key, pairs.actions.shape)
 
+    floor, slope = jax.value_and_grad(partial(surprise, config), argnums=0)(state.clone, pairs)
+    change, optimizer = optax.adam(config.learning_rate).update(slope, state.optimizer)
+    clone = optax.apply_updates(state.clone, change)
+
     def penalty(actor: SquashedGaussianPolicy) -> Array:
-        return strength * constraint(config, actor, price, pairs, noise)[0]
+        return strength * constraint(config, actor, floor, price, pairs, noise)[0]
 
     after, metrics = sac.learn(
         config, state.sac, batch, learn_key, penalty, entropy_weight=2 * (1 - config.beta)
     )
-    excess, parts = constraint(config, after.actor, warmth.multiplier(after.temperature), pairs, noise)
+    excess, parts = constraint(config, after.actor, floor, warmth.multiplier(after.temperature), pairs, noise)
     moved = rule.update(state.multiplier, excess) if config.learn_multiplier else state.multiplier
-    return State(after, moved), metrics | parts | {"constraint": excess, "multiplier": strength}
+    metrics = metrics | parts | {"clone_loss": floor, "constraint": excess, "multiplier": strength}
+    return State(after, clone, optimizer, moved), metrics
 
 
 SCOPIL_CONTINUOUS = OffPolicyMethod(
