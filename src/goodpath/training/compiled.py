@@ -209,6 +209,11 @@ class CompiledProgram:
             for group in groups
         )
 
+    @property
+    def learnt(self) -> Any:
+        """What an update can spoil: all of the states."""
+        return self.states
+
     def phase(self) -> tuple[CompiledPhase, int]:
         """Filling the buffer, then learning."""
         wait = self._wait()
