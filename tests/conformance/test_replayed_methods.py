@@ -181,3 +181,36 @@ def test_bad_input_is_explained():
         train("sac-lag", "x.hdf5", env=TASK, cost_limit=1.0)
     with pytest.raises(GoodpathError, match="--env"):
         train("sac", cost_limit=1.0)
+
+
+def test_a_run_may_go_on_from_another_s_networks(tmp_path):
+    options = SMALL | {"explore": "novelty"}
+    first = train("sagui-guide", env=TASK, cost_limit=2.0, seeds=(0, 1), out=tmp_path / "a", options=options)
+    own = make_config(find("sac-lag"), "default", SMALL)
+    trained = ReplayProgram(find("sac-lag"), own, envs.make(TASK, 9), 2.0, (0, 1, 2))
+    fresh = trained.states.learners
+    trained.begin_from(tmp_path / "a" / "checkpoints")
+    for index in range(3):  # the run's two seeds in turn
+        wanted = first.policy(index % 2).policy
+        for a, b in zip(jax.tree.leaves(trained.policy(index)), jax.tree.leaves(wanted), strict=True):
+            np.testing.assert_array_equal(a, b)
+    sac_state = trained.states.learners.sac
+    for a, b in zip(jax.tree.leaves(sac_state.targets), jax.tree.leaves(sac_state.critics), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(fresh.sac.critics.weights[0], sac_state.critics.weights[0])
+    np.testing.assert_array_equal(fresh.multiplier.parameter, trained.states.learners.multiplier.parameter)
+    other = make_config(find("sac-lag"), "default", SMALL | {"hidden": (4,)})
+    with pytest.raises(GoodpathError, match="other sizes"):
+        ReplayProgram(find("sac-lag"), other, envs.make(TASK, 3), 2.0, (0,)).begin_from(
+            tmp_path / "a" / "checkpoints"
+        )
+    with pytest.raises(GoodpathError, match="no checkpoint"):
+        trained.begin_from(tmp_path)
+    result = train(
+        "sac-lag",
+        env=TASK,
+        cost_limit=2.0,
+        out=tmp_path / "b",
+        options=SMALL | {"initial": str(tmp_path / "a")},
+    ).result
+    assert result["seeds"][0]["gradient_steps"] == 18 * 6

@@ -74,6 +74,8 @@ class Config:
     """The temperature follows the entropy; else it stays as it is."""
     temperature_learning_rate: float = 1e-3
     """Of Adam, for the logarithm of the temperature."""
+    initial: str = ""
+    """Folder of a finished run of a method with the same networks, which this one goes on from."""
     target_entropy: float = -1.0
     """In nats for each component of the action, of actions scaled to [-1, 1]."""
 

@@ -39,6 +39,8 @@ class Variant:
         start: variant whose policy makes the trajectories that this one starts from: the data of an offline
             method, the expert's episodes of an online one.
         single: trained for the first seed only, as others start from it.
+        starts_as: option of an online method that names the folder which it starts from.
+        trained_in: task -> the task that this row is trained in, where it is another one.
     """
 
     label: str
@@ -49,6 +51,8 @@ class Variant:
     steps: float = 1.0
     start: str = ""
     single: bool = False
+    starts_as: str = "expert"
+    trained_in: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -211,9 +215,9 @@ class Plan:
         if not isinstance(method, OfflineMethod):
             options["steps"] = max(1, round(variant.steps * self.steps))
             if start is not None:
-                options["expert"] = str(start.folder.resolve())
+                options[variant.starts_as] = str(start.folder.resolve())
         return Cell(
-            task=task,
+            task=variant.trained_in.get(task, task),
             name=name,
             label=variant.label,
             method=method,

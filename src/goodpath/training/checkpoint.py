@@ -105,6 +105,27 @@ def restore(folder: Path, like: Any) -> tuple[Any, dict[str, Any]] | None:
     return None
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """Every leaf of the newest checkpoint of a folder by its path, as NumPy.
+
+    Raises:
+        GoodpathError: there is none, or it cannot be read.
+    """
+    import orbax.checkpoint as ocp
+
+    there = steps(folder)
+    if not there:
+        raise GoodpathError(f"there is no checkpoint in {folder}; give the folder of a run that has one.")
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler("state", "about")) as checkpointer:
+            state = checkpointer.restore(
+                folder.resolve() / f"{there[-1]:09d}", ocp.args.Composite(state=ocp.args.StandardRestore())
+            )["state"]
+    except Exception as error:  # whatever a damaged folder makes Orbax raise
+        raise GoodpathError(f"the checkpoint in {folder} cannot be read ({type(error).__name__}).") from error
+    return {name: np.asarray(leaf) for name, leaf in state.items()}
+
+
 def _unbits(value: Any, like: Array) -> Array:
     array = jnp.asarray(value)
     return jax.random.wrap_key_data(array) if _is_key(like) else array

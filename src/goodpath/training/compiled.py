@@ -238,6 +238,11 @@ class CompiledProgram:
         self.demonstrations = None if dataset is None else demonstrations(dataset)
         self.states: Any = tuple(_init(method, config, task, keys) for keys in groups(self.seeds))
 
+    @property
+    def learnt(self) -> Any:
+        """What an update can spoil: all of the states."""
+        return self.states
+
     def phase(self) -> tuple[CompiledPhase, int]:
         """Filling the buffer, then learning."""
         wait = self._wait()

@@ -22,6 +22,8 @@ from goodpath.training.evaluate import Evaluation
 from goodpath.training.offline import is_finite
 from goodpath.training.progress import Progress
 
+SAVING = 30.0  # times as long as it takes to save a checkpoint, nothing is saved
+
 
 class Interrupted(Exception):
     """The person asked to stop; everything is saved."""
@@ -43,7 +45,7 @@ class Schedule:
     drawn: int = 3
     """Episodes for each seed whose path the report draws."""
     checkpoint_seconds: float = 30.0
-    """Seconds between two checkpoints."""
+    """Seconds between two checkpoints; more where saving one takes long."""
 
 
 class Named(Protocol):
@@ -63,6 +65,10 @@ class Program(Protocol):
     total_steps: int
     seeds: tuple[int, ...]
     states: Any
+
+    @property
+    def learnt(self) -> Any:
+        """What of the states an update can spoil."""
 
     def phase(self) -> tuple[Named, int]:
         """The current phase and the step at which it ends."""
@@ -105,7 +111,7 @@ def train_loop(
         log_every, program.total_steps // 20 // log_every * log_every
     )
     next_look = (program.step // evaluate_every + 1) * evaluate_every
-    saved_at = time.monotonic()
+    saved_at, pause = time.monotonic(), schedule.checkpoint_seconds
 
     with (
         _stop_requests() as stop_requested,
@@ -117,7 +123,11 @@ def train_loop(
             log.flush()
             os.fsync(log.fileno())
             about = {"step": program.step, "seconds": seconds, "log_bytes": log_path.stat().st_size}
+            began = time.monotonic()
             checkpoint.save(checkpoints, program.step, program.states, about)
+            nonlocal saved_at, pause
+            saved_at = time.monotonic()
+            pause = max(schedule.checkpoint_seconds, SAVING * (saved_at - began))
 
         while program.step < program.total_steps:
             phase, phase_end = program.phase()
@@ -148,16 +158,15 @@ def train_loop(
             if stop_requested():
                 save()
                 raise Interrupted(folder)
-            if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
+            if time.monotonic() - saved_at >= pause:
                 save()
-                saved_at = time.monotonic()
         save()
     return seconds
 
 
 def _check_finite(program: Program, metrics: Metrics) -> None:
     spoiled = ~np.isfinite(np.stack([np.asarray(values) for values in metrics.values()])).all(axis=0)
-    if spoiled.any() or not is_finite(program.states):
+    if spoiled.any() or not is_finite(program.learnt):
         seeds = [seed for seed, bad in zip(program.seeds, spoiled, strict=True) if bad] or list(program.seeds)
         raise GoodpathError(
             f"training of seed {', '.join(map(str, seeds))} gave NaN or infinity before step {program.step}; lower "

@@ -90,6 +90,11 @@ class OfflineProgram:
         self._derived: Any = None
         self._derived_for = ""
 
+    @property
+    def learnt(self) -> Any:
+        """What an update can spoil: all of the states."""
+        return self.states
+
     def phase(self) -> tuple[Phase, int]:
         """The phase that the next update belongs to, and the step at which it ends."""
         end = 0

@@ -124,6 +124,11 @@ class OnlineProgram:
         if seeding is not None and method.seed is not None:
             self.states = jax.vmap(partial(method.seed, config, seeding))(self.states)
 
+    @property
+    def learnt(self) -> Any:
+        """What an update can spoil: all of the states."""
+        return self.states
+
     def phase(self) -> tuple[OnlinePhase, int]:
         """There is one phase."""
         return OnlinePhase(self.method.name), self.total_steps

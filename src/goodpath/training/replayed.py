@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -19,6 +20,7 @@ from goodpath.policies import SquashedGaussianPolicy
 from goodpath.replay import Table
 from goodpath.spec import Spec
 from goodpath.training.acting import HostSquashed
+from goodpath.training.checkpoint import read
 from goodpath.training.compiled import demonstrations
 from goodpath.training.guided import EXTRA, Composite, Guide
 from goodpath.training.layout import Layout
@@ -166,6 +168,45 @@ class ReplayProgram:
             Table.empty(len(self.seeds), len(self._counts), capacity, self._layout.width),
             jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
         )
+
+    def begin_from(self, folder: Path) -> None:
+        """Takes over the networks of a run, its seeds in turn; optimisers, duals and buffer begin anew.
+
+        Raises:
+            GoodpathError: the run's networks have other sizes.
+        """
+        networks = (".actor.", ".critics.")
+        found = {
+            name[name.find(part) :]: leaf
+            for name, leaf in read(folder).items()
+            for part in networks
+            if part in name and "optimizer" not in name
+        }
+        turns = np.arange(len(self.seeds))
+
+        def taken(path: Any, leaf: Array) -> Array:
+            name = jax.tree_util.keystr(path)
+            for part in (".actor.", ".critics.", ".targets."):
+                at = name.find(part)
+                # What comes before is how a method keeps its SAC; moments of Adam have names of their own.
+                if at < 0 or "optimizer" in name:
+                    continue
+                source = found.get(name[at:].replace(".targets.", ".critics."))
+                if source is None or source.shape[1:] != leaf.shape[1:]:
+                    raise GoodpathError(
+                        f"the networks of {folder.parent} have other sizes; give the same --hidden, and a run in a "
+                        "task with the same observations."
+                    )
+                return jnp.asarray(source[turns % len(source)], leaf.dtype)
+            return leaf
+
+        learners = jax.tree_util.tree_map_with_path(taken, self.states.learners)
+        self.states = Training(learners, self.states.replay, self.states.keys)
+
+    @property
+    def learnt(self) -> Any:
+        """What an update can spoil: the methods' states, not what they remember."""
+        return self.states.learners
 
     def phase(self) -> tuple[ReplayPhase, int]:
         """There is one phase."""

@@ -35,6 +35,7 @@ from goodpath.methods.contract import (
 from goodpath.oracles import GOOD
 from goodpath.policies import TrainedPolicy, load_policy, parameters_sha256
 from goodpath.reports.statistics import summarize
+from goodpath.reports.transfer import beginning
 from goodpath.spec import Spec
 from goodpath.training.compiled import CompiledProgram
 from goodpath.training.compiled_rollouts import RolloutProgram
@@ -275,7 +276,10 @@ def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[AnyPro
         else:
             with _simulator(job, config.num_envs, method.guard(config)) as env:
                 guide = _guide(job, method, env.spec, folder)
-                yield ReplayProgram(method, config, env, job.cost_limit, job.seeds, dataset, guide)
+                program = ReplayProgram(method, config, env, job.cost_limit, job.seeds, dataset, guide)
+                if config.initial:
+                    program.begin_from(Path(config.initial) / "checkpoints")
+                yield program
     elif isinstance(method, OnPolicyMethod):
         yield RolloutProgram(method, job.config(), pure.find(job.environment), job.seeds, dataset)
     elif isinstance(method, OnlineMethod):
@@ -399,8 +403,7 @@ def _execute(job: Job, program: AnyProgram, dataset: Dataset | None, folder: Pat
             "goodpath": goodpath.__version__,
         }
         TrainedPolicy(program.policy(index), program.spec, about).save(policy_path(folder, seed))
-    tails = None if isinstance(program, OfflineProgram) else training_tail(folder)
-    result = _result(job, program, verdict, tails, seconds)
+    result = _result(job, program, verdict, folder, seconds)
     if verdict.final is not None:
         write_paths(folder, verdict.final, job.seeds)
     write_json(folder / "result.json", result)
@@ -416,10 +419,10 @@ def _judge(job: Job, program: AnyProgram) -> Judge:
     return Simulator(job.environment, len(job.seeds), job.schedule, job.report_limit, sampled)
 
 
-def _result(
-    job: Job, program: AnyProgram, verdict: Verdict, tails: list[dict[str, float]] | None, seconds: float
-) -> dict[str, Any]:
+def _result(job: Job, program: AnyProgram, verdict: Verdict, folder: Path, seconds: float) -> dict[str, Any]:
     limit, final = job.report_limit, verdict.final
+    tails = None if isinstance(program, OfflineProgram) else training_tail(folder)
+    beginnings = beginning(folder, limit) if isinstance(program, ReplayProgram) else None
     seeds = []
     for index, seed in enumerate(job.seeds):
         entry: dict[str, Any] = {"seed": seed, "cost_limit": job.cost_limit}
@@ -435,6 +438,8 @@ def _result(
         }
         if tails is not None:
             entry["training"] = tails[index]
+        if beginnings is not None:
+            entry["beginning"] = beginnings[index]
         if isinstance(program, OfflineProgram):
             entry["learned_from"] = program.sources[index].summary
         seeds.append(entry)
@@ -443,9 +448,11 @@ def _result(
         if final is None
         else summarize(final.returns.tolist(), final.costs.tolist(), limit, job.environment)
     )
+    guide = folder / "guide.json"
     return {
         "schema": SCHEMA,
         "goodpath": goodpath.__version__,
+        **({"guide": read_json(guide)} if guide.is_file() else {}),
         "method": job.method,
         "preset": job.preset,
         "environment": job.environment,

@@ -1,0 +1,170 @@
+"""The experiments of SaGui (arXiv 2307.14316): arenas, rows, and what the paper says it found.
+
+The paper has curves and no tables, so no figures stand beside ours; its outcomes stand below them, a sentence each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goodpath.reports.transfer import SIDES, Side, compare, curves
+from goodpath.reproduce import page, table
+from goodpath.reproduce.grid import Limits, Plan, Presentation, Study, Variant
+
+
+@dataclass(frozen=True)
+class Arena:
+    """One of the paper's three settings.
+
+    Attributes:
+        name: of its tasks, between `Sagui` and `Student-v0`.
+        steps: of a student in the paper.
+        options: networks and batches.
+        limit: of the student.
+        guide_limit: of the guide; the authors' code names it for Dynamic alone.
+    """
+
+    name: str
+    steps: int
+    options: Mapping[str, Any]
+    limit: float
+    guide_limit: float
+
+    @property
+    def task(self) -> str:
+        """The student's."""
+        return f"Sagui{self.name}Student-v0"
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """Of `VARIANTS`."""
+        return {
+            "strict": Limits(self.limit, self.limit),
+            "guide": Limits(self.guide_limit, self.guide_limit),
+        }
+
+
+ARENAS = {
+    "static": Arena("Static", 1_500_000, {"hidden": (32, 32), "batch": 32}, 5.0, 5.0),
+    "semi-dynamic": Arena("SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 8.0),
+    "dynamic": Arena("Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256}, 25.0, 20.0),
+}
+_HOME = {arena.task: arena.task.replace("Student", "Guide") for arena in ARENAS.values()}
+
+
+def _guide(label: str, options: Mapping[str, Any]) -> Variant:
+    return Variant(label, "sagui-guide", options, limits=("guide",), trained_in=_HOME)
+
+
+def _student(label: str, start: str = "guide", **options: Any) -> Variant:
+    return Variant(label, "sagui", options, start=start, starts_as="guide")
+
+
+VARIANTS = {
+    "guide": _guide("Guide", {}),
+    "guide-maxent": _guide("Guide, MaxEnt", {"explore": "none"}),
+    "guide-novelty": _guide("Guide, novelty", {"explore": "novelty"}),
+    "sagui": _student("SaGui"),
+    "sagui-linear-decay": _student("SaGui, linear decay", composition="linear-decay"),
+    "student-only": _student("StuSam", composition="student"),
+    "guide-only": _student("GuiSam", composition="guide"),
+    "fixed-omega": _student("FixReg", omega_scale=0.0, omega_floor=0.1),
+    "decayed-omega": _student("DecReg", omega="decayed", omega_scale=0.1, omega_floor=0.0),
+    "sagui-maxent": _student("SaGui, MaxEnt guide", "guide-maxent"),
+    "sagui-novelty": _student("SaGui, novelty guide", "guide-novelty"),
+    "sagui-random": Variant("SaGui, random guide", "sagui", {"guide": "random"}),
+    "sagui-paper": Variant("SaGui, paper", "sagui", preset="paper", start="guide", starts_as="guide"),
+    "sagui-release": Variant("SaGui, release", "sagui", preset="release", start="guide", starts_as="guide"),
+    "sac-lag": Variant("SAC-Lagrangian", "sac-lag"),
+    "pre-training": Variant("Pre-training", "sagui-guide", limits=("guide",)),
+    "sac-lag-pre": Variant(
+        "SAC-Lagrangian, pre-trained", "sac-lag", start="pre-training", starts_as="initial"
+    ),
+    "cpo": Variant("CPO", "cpo"),
+    "egpo": Variant("EGPO", "sagui", preset="egpo", start="sac-lag", starts_as="guide"),
+}
+CLAIMS = (
+    "SaGui (control-switch) and EGPO are the only ones whose behaviour is safe throughout training in all three "
+    "arenas; with linear decay it is not in Semi-Dynamic and Dynamic.",
+    "SAC-Lagrangian and CPO become safe in Static and Semi-Dynamic but violate at the start; in Dynamic they never do.",
+    "Pre-training gains nothing or harms, except CPO's in Static.",
+    "The target policy of SaGui is the only one that ends safe with a high return in all three; EGPO's is unsafe "
+    "alone.",
+    "In Static the reward for moving covers more ground than MaxEnt and speeds up the student; an omega that adapts "
+    "converges faster than one that is fixed or falls, and is as safe; StuSam ends alike but violates early; GuiSam is "
+    "safe but never learns a safe and good student.",
+)
+
+
+def build(plan: Plan, failures: Mapping[Path, str]) -> dict[str, Any]:
+    """See `Presentation`: the common table, the measures of transfer, and the paper's outcomes."""
+    found = table.build(plan, failures)
+    for section in found["sections"]:
+        rows = {row["name"]: row for row in section["rows"] if row["state"] == "finished"}
+        section["transfer"] = {of: _transfer(plan.out, rows, of, section["report_limit"]) for of in SIDES}
+    return found | {"claims": list(CLAIMS)}
+
+
+def _transfer(out: Path, rows: Mapping[str, Any], of: Side, limit: float) -> dict[str, Any]:
+    courses = {name: curves(out / row["folder"], of) for name, row in rows.items()}
+    courses = {name: course for name, course in courses.items() if course}
+    if "sac-lag" not in courses:
+        return {}
+    ends = {name: sum(c.final_return() for c in course) / len(course) for name, course in courses.items()}
+    best, scratch = max(ends.values()), courses["sac-lag"]
+    others = {name: course for name, course in courses.items() if name != "sac-lag"}
+    return {name: compare(scratch, course, limit, best) for name, course in others.items()}
+
+
+_MEASURES = ("safety_jump_start", "time_to_safety", "return_jump_start", "time_to_optimum")
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """See `Presentation`."""
+    lines = [table.markdown(found), "## Transfer", ""]
+    lines += [
+        "Against SAC-Lagrangian from scratch, means over seeds. Safety jump-start: cost above the limit in the first "
+        "30,000 steps, from scratch less with a guide. Time to safety and to optimum: steps saved. Return jump-start: "
+        "only where neither ever breaks the limit. A dash: some seed never gets there.",
+    ]
+    for section in found["sections"]:
+        for of, rows in section["transfer"].items():
+            if not rows:
+                continue
+            lines += ["", f"{section['task']}, {of}:", ""]
+            lines += [f"| | {' | '.join(name.replace('_', ' ') for name in _MEASURES)} |", "|---" * 5 + "|"]
+            for name, values in rows.items():
+                cells = [table.DASH if values[one] is None else f"{values[one]:,.2f}" for one in _MEASURES]
+                lines.append(f"| {VARIANTS[name].label} | {' | '.join(cells)} |")
+    return "\n".join(
+        [*lines, "", "What the paper says:", "", *(f"- {claim}" for claim in found["claims"]), ""]
+    )
+
+
+def deviations(plan: Plan) -> list[str]:
+    """What differs from the paper in a plan."""
+    arena = next(arena for arena in ARENAS.values() if arena.task == plan.tasks[0])
+    return [
+        f"Ours is trained for {plan.steps:,} steps of each seed, the paper's for {arena.steps:,}; guides are "
+        "trained for as many, where the authors' code says 9,000,000 in Dynamic.",
+        f"Ours has {len(plan.seeds)} seeds, the paper 10.",
+        "The arenas stand on MuJoCo 4 and safety-gymnasium's robots, not on OpenAI's Safety Gym.",
+        "SaGui here is our default preset: correct densities, a multiplier that is moved itself, a floor under omega; "
+        "`sagui-paper` and `sagui-release` are the others.",
+        "All methods of the SAC family act in ten copies of the arena for each seed, with as many updates as steps.",
+        "Pre-trained CPO is not here; EGPO's expert is our SAC-Lagrangian.",
+    ]
+
+
+STUDY = Study(
+    name="sagui",
+    title="SaGui, Reinforcement Learning by Guided Safe Exploration (arXiv 2307.14316)",
+    steps=1_500_000,
+    measure="mean return and cost of the behaviour policy's own episodes over the last tenth of training, ± standard "
+    "error over seeds",
+    variants=VARIANTS,
+    figures={},
+    deviations=deviations,
+    presentation=Presentation(build, markdown, page.render),
+)

@@ -1,0 +1,51 @@
+"""The grid of SaGui: who starts from whom, and a small one from end to end."""
+
+import json
+from dataclasses import replace
+
+from goodpath.reproduce import sagui
+from goodpath.reproduce.grid import Plan
+from goodpath.reproduce.run import reproduce
+
+
+def plan(out, methods, arena="dynamic", steps=100):
+    chosen = sagui.ARENAS[arena]
+    return Plan(
+        sagui.STUDY, (chosen.task,), methods, (0, 1), steps, chosen.limits, out, options=chosen.options
+    )
+
+
+def test_guides_are_trained_in_their_own_task_and_students_start_from_them(tmp_path):
+    cells = {cell.name: cell for cell in plan(tmp_path, tuple(sagui.VARIANTS)).cells()}
+    assert cells["guide"].task == "SaguiDynamicGuide-v0"
+    assert cells["guide"].limits.training == 20.0
+    assert cells["guide"].config.hidden == (256, 256)
+    for name in ("sagui", "student-only", "fixed-omega", "sagui-release"):
+        cell = cells[name]
+        assert cell.task == "SaguiDynamicStudent-v0"
+        assert cell.limits.training == 25.0
+        assert cell.start.folder == cells["guide"].folder
+        assert cell.config.guide == str(cells["guide"].folder)
+        assert cell.config.batch == 256
+    assert cells["sagui-maxent"].start.config.explore == "none"
+    assert cells["sagui-random"].config.guide == "random"
+    assert cells["sac-lag-pre"].config.initial == str(cells["pre-training"].folder)
+    assert cells["pre-training"].task == "SaguiDynamicStudent-v0"
+    assert cells["egpo"].config.guide == str(cells["sac-lag"].folder)
+    assert (cells["egpo"].config.omega_scale, cells["egpo"].config.omega_floor) == (0.0, 0.0)
+
+
+def test_a_small_grid_from_end_to_end(tmp_path):
+    few = {"hidden": (4,), "batch": 8, "updates": 0.01, "num_envs": 1, "start": 0}
+    asked = replace(plan(tmp_path, ("sagui", "sac-lag"), "static", 1000), seeds=(0,), options=few, episodes=1)
+    made = reproduce(asked, quiet=True)
+    assert not made.failures
+    [section] = made.table["sections"]
+    assert [row["state"] for row in section["rows"]] == ["finished"] * 2
+    assert set(section["transfer"]["behaviour"]) == set(section["transfer"]["target"]) == {"sagui"}
+    assert "safety jump start" in made.text
+    assert "StuSam" in made.text
+    result = json.loads((tmp_path / "SaguiStaticStudent-v0" / "sagui" / "result.json").read_text())
+    assert result["guide"]["cost_limit"] == 5.0
+    assert len(result["guide"]["costs"][0]) == 1
+    assert {"behaviour", "target"} == set(result["seeds"][0]["beginning"])
