@@ -214,6 +214,11 @@ class RolloutProgram:
         return jax.tree.map(lambda *parts: np.concatenate(parts), *[metrics for _, metrics in ran])
 
     @property
+    def learnt(self) -> Any:
+        """What of the states an update can spoil."""
+        return self.states
+
+    @property
     def updates(self) -> int:
         """Updates so far, each of many passes over one rollout."""
         return self.step // self.stride
