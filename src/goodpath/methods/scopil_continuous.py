@@ -39,7 +39,7 @@ from goodpath.spec import Spec
 class Config(scopil.Imitation, sac.Config):
     """Options of SCOPIL for continuous actions."""
 
-    slack: float = 0.5
+    slack: float = 0.0
     """Nats by which the expert's actions may be less likely than under its clone."""
     edge: float = 0.02
     """How far inside the bounds demonstrated actions are moved, in half ranges."""
