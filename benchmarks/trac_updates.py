@@ -188,7 +188,7 @@ def prepare(folder: Path, trajectories: int) -> Numbers:
     """Writes data in which episodes differ in risk, and risk pays; gives the options of the method."""
     from goodpath.data import hdf5
     from goodpath.methods import find
-    from goodpath.training.run import make_config
+    from goodpath.training.job import make_config
     from goodpath.trajectories import Dataset
 
     rng = np.random.default_rng(0)
@@ -266,8 +266,8 @@ def start_goodpath(folder: Path, config: Numbers, seeds: tuple[int, ...]) -> tup
     from goodpath.methods import find
     from goodpath.methods.contract import OfflineMethod
     from goodpath.spec import Spec
+    from goodpath.training.job import make_config
     from goodpath.training.offline import OfflineProgram
-    from goodpath.training.run import make_config
 
     method = find("trac")
     assert isinstance(method, OfflineMethod)

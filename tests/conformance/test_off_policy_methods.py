@@ -20,7 +20,8 @@ from goodpath.policies import CategoricalPolicy, load_policy, parameters_sha256
 from goodpath.training import checkpoint, compiled
 from goodpath.training.compiled import CompiledProgram
 from goodpath.training.games import play as play_games
-from goodpath.training.run import make_config, resume, train
+from goodpath.training.job import make_config
+from goodpath.training.run import resume, train
 
 OFF_POLICY = [
     name

@@ -19,9 +19,9 @@ from goodpath.methods.contract import OfflineMethod
 from goodpath.policies import TrainedPolicy, load_policy, parameters_sha256
 from goodpath.training import checkpoint
 from goodpath.training.evaluate import evaluate
+from goodpath.training.job import make_config
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
-from goodpath.training.run import make_config
 
 PROBE = PROBES["ProbeLine-v0"]
 LIMIT = 2.5  # the best speed under it is 0.5: action 0, return 5

@@ -22,7 +22,8 @@ from goodpath.policies import CategoricalPolicy, load_policy, parameters_sha256
 from goodpath.spec import Spec
 from goodpath.training import checkpoint, compiled
 from goodpath.training.compiled_rollouts import RolloutProgram, act, play
-from goodpath.training.run import make_config, resume, train
+from goodpath.training.job import make_config
+from goodpath.training.run import resume, train
 
 ON_POLICY = [name for name in METHODS if isinstance(find(name), OnPolicyMethod)]
 SMALL = {"hidden": (8,), "num_envs": 2, "rollout": 40, "minibatch": 16, "passes": 2, "steps": 200}

@@ -17,8 +17,9 @@ from goodpath.policies import load_policy, parameters_sha256
 from goodpath.training import checkpoint
 from goodpath.training.acting import HostSquashed
 from goodpath.training.guided import find_guide
+from goodpath.training.job import make_config
 from goodpath.training.replayed import Layout, ReplayProgram, Tally
-from goodpath.training.run import make_config, resume, train
+from goodpath.training.run import resume, train
 from goodpath.trajectories import Dataset
 
 REPLAYED = [

@@ -5,8 +5,8 @@ import numpy as np
 from goodpath import envs
 from goodpath.envs.probe import PROBES
 from goodpath.methods import find
+from goodpath.training.job import make_config
 from goodpath.training.online import OnlineProgram
-from goodpath.training.run import make_config
 
 SMALL = {
     "hidden": (16, 16),

@@ -8,8 +8,8 @@ from goodpath.errors import GoodpathError
 from goodpath.methods.bc_good_bad import BC_GB, Config, Transitions, oracle
 from goodpath.oracles import BAD, GOOD, NEITHER
 from goodpath.spec import Spec
+from goodpath.training.job import make_config
 from goodpath.training.offline import OfflineProgram
-from goodpath.training.run import make_config
 from goodpath.trajectories import Dataset
 
 SPEC = Spec("One-v0", observation_size=1, action_size=1, episode_length=1)

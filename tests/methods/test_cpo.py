@@ -12,8 +12,8 @@ from goodpath.envs.probe import PROBES
 from goodpath.methods import cpo, find, on_policy
 from goodpath.networks import MLP
 from goodpath.policies import GaussianPolicy
+from goodpath.training.job import make_config
 from goodpath.training.online import OnlineProgram
-from goodpath.training.run import make_config
 
 RADIUS = 0.02
 

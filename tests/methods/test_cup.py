@@ -10,7 +10,7 @@ from probes import check, learn
 from goodpath.methods import cup, find
 from goodpath.policies import gaussian_log_prob
 from goodpath.spec import Spec
-from goodpath.training.run import make_config
+from goodpath.training.job import make_config
 
 COUNT = 4000
 

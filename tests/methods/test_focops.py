@@ -9,7 +9,7 @@ from probes import check, learn
 from goodpath.methods import find, on_policy
 from goodpath.methods.focops import policy_loss
 from goodpath.policies import gaussian_log_prob
-from goodpath.training.run import make_config
+from goodpath.training.job import make_config
 
 
 def batch_of(mean, log_std, raw, objective):

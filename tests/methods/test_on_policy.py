@@ -12,7 +12,7 @@ from goodpath.methods.on_policy import Trio
 from goodpath.policies import gaussian_log_prob
 from goodpath.spec import Spec
 from goodpath.training.evaluate import evaluate
-from goodpath.training.run import make_config
+from goodpath.training.job import make_config
 
 
 def test_ppo_finds_the_best_return_and_does_not_mind_its_cost():

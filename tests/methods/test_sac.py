@@ -14,8 +14,8 @@ from goodpath.methods import find, sac, sac_lag
 from goodpath.methods.contract import Transitions
 from goodpath.policies import SquashedGaussianPolicy
 from goodpath.spec import Spec
+from goodpath.training.job import make_config
 from goodpath.training.replayed import ReplayProgram
-from goodpath.training.run import make_config
 
 SPEC = Spec("", 3, 2, 1000)
 KEY = jax.random.key(0)

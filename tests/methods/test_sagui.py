@@ -20,8 +20,8 @@ from goodpath.spec import Spec
 from goodpath.training import guided
 from goodpath.training.acting import HostSquashed
 from goodpath.training.guided import Composite, Guide, abstraction, find_guide, log_density
+from goodpath.training.job import make_config
 from goodpath.training.replayed import Layout, ReplayProgram
-from goodpath.training.run import make_config
 
 KEYS = (("accelerometer", 2), ("hazards_lidar", 3))
 SOURCE = Spec("Source-v0", 5, 2, 10, observation_keys=KEYS)

@@ -15,8 +15,8 @@ from goodpath.methods import find
 from goodpath.methods.contract import Rollout
 from goodpath.methods.sim import SIM, _eligible, classifier_loss, oracle
 from goodpath.oracles import BAD, GOOD, NEITHER
+from goodpath.training.job import make_config
 from goodpath.training.online import OnlineProgram
-from goodpath.training.run import make_config
 from goodpath.trajectories import Outcomes
 
 SMALL = {

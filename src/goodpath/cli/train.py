@@ -92,7 +92,8 @@ def _start(arguments: list[str]) -> Any:
     method = find(arguments[0])
     rest = arguments[1:]
     preset = _preset(rest)
-    from goodpath.training.run import make_config, train
+    from goodpath.training.job import make_config
+    from goodpath.training.run import train
 
     default = make_config(method, preset, {})
     parsed = tyro.cli(

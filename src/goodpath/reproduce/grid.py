@@ -15,9 +15,10 @@ from goodpath.errors import GoodpathError, nearest
 from goodpath.files import sha256
 from goodpath.methods.contract import Method, OfflineMethod, takes_data
 from goodpath.reports.html import write
+from goodpath.training.job import load_job, make_config
 from goodpath.training.loop import Schedule
 from goodpath.training.results import find_policies
-from goodpath.training.run import load_job, make_config, resume, train
+from goodpath.training.run import resume, train
 
 EPISODES_OF_DATA = 1000
 

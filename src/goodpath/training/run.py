@@ -7,7 +7,7 @@ The folder holds `config.json` (all that is needed to go on), `metrics.jsonl`, `
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +19,10 @@ from goodpath.data import hdf5
 from goodpath.data.collect import Driver, PolicyDriver, collect
 from goodpath.envs import pure
 from goodpath.envs.vector import BatchedEnv
-from goodpath.errors import GoodpathError, nearest
+from goodpath.errors import GoodpathError
 from goodpath.files import read_json, sha256, write_json
 from goodpath.labels import LabelFile
 from goodpath.methods.contract import (
-    Method,
     OfflineMethod,
     OffPolicyMethod,
     OnlineMethod,
@@ -41,6 +40,7 @@ from goodpath.training.compiled import CompiledProgram
 from goodpath.training.compiled_rollouts import RolloutProgram
 from goodpath.training.evaluate import EVALUATION_SEED
 from goodpath.training.guided import Guide, find_guide, rehearse
+from goodpath.training.job import SCHEMA, Job, load_job, make_config
 from goodpath.training.judge import Judge, Lists, Nobody, Simulator, Verdict
 from goodpath.training.loop import Schedule, train_loop
 from goodpath.training.offline import OfflineProgram
@@ -56,44 +56,7 @@ from goodpath.training.results import (
 )
 from goodpath.trajectories import Dataset
 
-SCHEMA = 1
 AnyProgram = OfflineProgram | OnlineProgram | CompiledProgram | RolloutProgram | ReplayProgram
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that determines a run; `config.json` is this, written out.
-
-    Attributes:
-        method: name of the method.
-        preset: where the options started from.
-        options: every option of the method.
-        data: path of the data file; empty for a method that acts while it learns.
-        data_sha256: of its bytes.
-        environment: task that evaluates the policy, and in which online methods learn; empty to train from data
-            without a simulator.
-        cost_limit: limit on the episode cost that training keeps to.
-        report_limit: limit that evaluations are held against.
-        seeds: one policy is trained for each.
-        schedule: how often to log, evaluate and save.
-        command: what the person typed.
-    """
-
-    method: str
-    preset: str
-    options: dict[str, Any]
-    data: str
-    data_sha256: str
-    environment: str
-    cost_limit: float
-    report_limit: float
-    seeds: tuple[int, ...]
-    schedule: Schedule = field(default_factory=Schedule)
-    command: str = ""
-
-    def config(self) -> Any:
-        """The method's configuration."""
-        return make_config(methods.find(self.method), self.preset, self.options)
 
 
 @dataclass(frozen=True)
@@ -115,25 +78,6 @@ class Run:
         if chosen not in seeds:
             raise GoodpathError(f"{self.folder} has no seed {chosen}; it has {seeds}.")
         return load_policy(policy_path(self.folder, chosen))
-
-
-def make_config(method: Method, preset: str, options: dict[str, Any]) -> Any:
-    """The method's configuration: a preset with some options changed.
-
-    Raises:
-        GoodpathError: there is no such preset or option.
-    """
-    if preset not in method.presets:
-        known = list(method.presets)
-        raise GoodpathError(
-            f"{method.name} has no preset '{preset}'; it has {', '.join(known)}.{nearest(preset, known)}"
-        )
-    base = method.presets[preset]
-    for name in options:
-        if name not in asdict(base):
-            raise GoodpathError(f"{method.name} has no option '{name}'.{nearest(name, list(asdict(base)))}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-    return replace(base, **values)
 
 
 def train(
@@ -243,26 +187,6 @@ def _data_of(job: Job) -> Dataset:
             f"{path} is not the file the run began with; put that one back, or start a new run."
         )
     return hdf5.load(path, _spec_of(job.environment))
-
-
-def load_job(folder: Path) -> Job:
-    """What `config.json` of a run folder says.
-
-    Raises:
-        GoodpathError: there is no run in the folder.
-    """
-    values = read_json(folder / "config.json")
-    try:
-        if values.pop("schema") != SCHEMA:
-            raise KeyError("schema")
-        values.pop("steps")
-        values["schedule"] = Schedule(**values["schedule"])
-        values["seeds"] = tuple(values["seeds"])
-        return Job(**values)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise GoodpathError(
-            f"{folder / 'config.json'} was not written by this version of goodpath ({error}); start a new run."
-        ) from None
 
 
 @contextmanager
