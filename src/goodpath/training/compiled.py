@@ -1,8 +1,10 @@
 """Training as one compiled program: acting in a task of pure functions, a replay buffer, and updates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import equinox as eqx
@@ -18,7 +20,7 @@ from goodpath.replay import Ring
 from goodpath.training.layout import Layout
 from goodpath.trajectories import Dataset
 
-TOGETHER = 10  # seeds
+TOGETHER = 5  # seeds
 TALLIES = ("return", "cost", "length", "goal")
 
 
@@ -204,11 +206,35 @@ def groups(seeds: Sequence[int]) -> list[Array]:
     ]
 
 
+def abreast(advance: Callable[[Any], tuple[Any, Metrics]], states: Sequence[Any]) -> tuple[Any, Metrics]:
+    """All groups one stretch further, each in a thread and so on a core of its own where there are enough.
+
+    What one thread asks for JAX computes on a CPU one after another, also where nothing waits for it.
+
+    Args:
+        advance: group -> group after the stretch, and its (seeds,) metrics.
+        states: of the groups.
+
+    Returns:
+        The groups, and the metrics of all seeds.
+    """
+    starting = Lock()  # so that groups of one size are compiled once
+
+    def run(group: Any) -> tuple[Any, Metrics]:
+        with starting:
+            after, metrics = advance(group)
+        return after, jax.tree.map(np.asarray, metrics)  # which waits for them
+
+    with ThreadPoolExecutor(len(states)) as threads:
+        after, metrics = zip(*threads.map(run, states), strict=True)
+    return after, jax.tree.map(lambda *parts: np.concatenate(parts), *metrics)
+
+
 class CompiledProgram:
     """Trains all seeds of one off-policy method in one task.
 
-    Up to ten seeds run side by side (`vmap`): one seed's matrices are too small to fill a core. Groups of them are
-    started one after another without waiting, so that each may have a core of its own.
+    Up to five seeds run side by side (`vmap`): one seed's matrices are too small to fill a core, and what more than
+    five need does not stay in its cache. Each such group has a thread, see `abreast`.
 
     Args:
         method: what to train.
@@ -255,23 +281,14 @@ class CompiledProgram:
         until = min(until, self.total_steps)
         first, last = jnp.asarray(self.step, jnp.int32), jnp.asarray(until, jnp.int32)
         demonstrations = self.demonstrations if learns else None
-        advanced = [
-            _advance(
-                self.method,
-                self.config,
-                self.task,
-                learns,
-                self.cost_limit,
-                group,
-                demonstrations,
-                first,
-                last,
-            )
-            for group in self.states
-        ]
-        self.states = tuple(states for states, _ in advanced)
+
+        def advance(group: Training) -> tuple[Training, Metrics]:
+            fixed = (self.method, self.config, self.task, learns, self.cost_limit)
+            return _advance(*fixed, group, demonstrations, first, last)
+
+        self.states, metrics = abreast(advance, self.states)
         self.step = until
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *[metrics for _, metrics in advanced])
+        return metrics
 
     @property
     def updates(self) -> int:

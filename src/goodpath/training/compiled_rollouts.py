@@ -7,14 +7,21 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from goodpath.envs.pure import PureTask
 from goodpath.errors import GoodpathError
 from goodpath.methods.contract import Demonstrations, Episodes, Metrics, OnPolicyMethod, Stretch
 from goodpath.policies import Policy
-from goodpath.training.compiled import TALLIES, CompiledPhase, demonstrations, groups, move, strong
+from goodpath.training.compiled import (
+    TALLIES,
+    CompiledPhase,
+    abreast,
+    demonstrations,
+    groups,
+    move,
+    strong,
+)
 from goodpath.trajectories import Dataset
 
 
@@ -207,11 +214,12 @@ class RolloutProgram:
 
     def _each(self, program: Any) -> Metrics:
         """Runs one of the programs for every group; gives (seeds,) metrics."""
-        ran = [
-            program(self.method, self.config, self.task, group, self.demonstrations) for group in self.states
-        ]
-        self.states = tuple(states for states, _ in ran)
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *[metrics for _, metrics in ran])
+
+        def run(group: Any) -> Any:
+            return program(self.method, self.config, self.task, group, self.demonstrations)
+
+        self.states, metrics = abreast(run, self.states)
+        return metrics
 
     @property
     def updates(self) -> int:
