@@ -222,9 +222,8 @@ def abreast(advance: Callable[[Any], tuple[Any, Metrics]], states: Sequence[Any]
 
     def run(group: Any) -> tuple[Any, Metrics]:
         with starting:
-            result = advance(group)
-        done: tuple[Any, Metrics] = jax.block_until_ready(result)  # type: ignore[no-untyped-call]
-        return done
+            after, metrics = advance(group)
+        return after, jax.tree.map(np.asarray, metrics)  # which waits for them
 
     with ThreadPoolExecutor(len(states)) as threads:
         after, metrics = zip(*threads.map(run, states), strict=True)
