@@ -23,6 +23,12 @@ SIGN = {0: 0, 1: 1, -1: 2}
 STEP = {maze: jax.jit(maze.step) for maze in (MAZE, LEGACY)}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_traced_yet():
+    """Where a thread has traced the maze before, JAX takes what it traced for double precision too."""
+    jax.clear_caches()
+
+
 def action(tilt_x, tilt_y):
     return 3 * SIGN[tilt_x] + SIGN[tilt_y]
 

@@ -67,7 +67,7 @@ def test_where_bad_actions_are_far_the_gaussian_is_that_of_the_good():
     """They lie below the floor, so the good set's mean and deviation before the tanh are the optimum."""
     good = np.linspace(0.2, 0.4, 8)
     policy = learn(data([*np.tanh(good), *[-0.9] * 8], [0.0] * 8 + [2.0] * 8))
-    mean, log_std = policy._moments(jnp.ones(1), None)
+    mean, log_std = policy.moments(jnp.ones(1), None)
     assert float(mean[0]) == pytest.approx(good.mean(), abs=0.01)
     assert float(jnp.exp(log_std[0])) == pytest.approx(good.std(), rel=0.1)
     assert float(policy.log_prob(jnp.ones(1), jnp.full(1, -0.9))) < -5.0

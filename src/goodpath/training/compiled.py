@@ -225,8 +225,12 @@ def abreast(advance: Callable[[Any], tuple[Any, Metrics]], states: Sequence[Any]
             after, metrics = advance(group)
         return after, jax.tree.map(np.asarray, metrics)  # which waits for them
 
-    with ThreadPoolExecutor(len(states)) as threads:
-        after, metrics = zip(*threads.map(run, states), strict=True)
+    if len(states) == 1:
+        ran = [run(states[0])]
+    else:
+        with ThreadPoolExecutor(len(states)) as threads:
+            ran = list(threads.map(run, states))
+    after, metrics = zip(*ran, strict=True)
     return after, jax.tree.map(lambda *parts: np.concatenate(parts), *metrics)
 
 
