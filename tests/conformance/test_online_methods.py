@@ -14,8 +14,9 @@ from goodpath.methods import METHODS, find
 from goodpath.methods.contract import OnlineMethod
 from goodpath.policies import load_policy, parameters_sha256
 from goodpath.training import checkpoint
+from goodpath.training.acting import HostPolicies
 from goodpath.training.job import make_config
-from goodpath.training.online import Episodes, HostPolicies, OnlineProgram
+from goodpath.training.online import Episodes, OnlineProgram
 from goodpath.training.run import train
 
 ONLINE = [name for name in METHODS if isinstance(find(name), OnlineMethod)]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodpath.networks import MLP
-from goodpath.policies import SquashedGaussianPolicy
+from goodpath.policies import GaussianPolicy, SquashedGaussianPolicy
 
 Floats = NDArray[np.float32]
 
@@ -29,6 +29,27 @@ class HostNetworks:
             hidden = np.maximum(hidden, 0.0) if self._relu else np.tanh(hidden)
         outputs: Floats = hidden @ self._weights[-1] + self._biases[-1]
         return outputs
+
+
+class HostPolicies:
+    """Stacked `GaussianPolicy` in NumPy.
+
+    Args:
+        policies: policies of one structure, stacked along a leading axis.
+    """
+
+    def __init__(self, policies: GaussianPolicy) -> None:
+        self._networks = HostNetworks(policies.network)
+        self._std = np.exp(np.asarray(policies.log_std))[:, None]
+        self._low, self._half = policies.low, (policies.high - policies.low) / 2
+        self._squash = policies.squash
+
+    def draw(self, observations: Floats, noise: Floats) -> tuple[Floats, Floats]:
+        """Raw draws and actions (P, E, action) for (P, E, observation) and standard normal noise."""
+        raw: Floats = self._networks(observations) + self._std * noise
+        unit = np.tanh(raw) if self._squash else np.clip(raw, -1.0, 1.0)
+        actions: Floats = self._low + (unit + 1) * self._half
+        return raw, actions
 
 
 class HostSquashed:

@@ -18,6 +18,7 @@ from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, 
 from goodpath.policies import Policy
 from goodpath.replay import Ring
 from goodpath.training.layout import Layout
+from goodpath.training.states import strong
 from goodpath.trajectories import Dataset
 
 TOGETHER = 5  # seeds
@@ -69,16 +70,6 @@ def _init(method: OffPolicyMethod, config: Any, task: PureTask, keys: Array) -> 
         )
 
     return strong(jax.vmap(one)(keys))
-
-
-def strong(states: Any) -> Any:
-    """The same without weak types, so that the first call is compiled for the same types as all others."""
-    return jax.tree.map(
-        lambda x: (
-            x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jax.lax.convert_element_type(x, x.dtype)
-        ),
-        states,
-    )
 
 
 def move(

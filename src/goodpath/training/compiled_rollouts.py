@@ -20,8 +20,8 @@ from goodpath.training.compiled import (
     demonstrations,
     groups,
     move,
-    strong,
 )
+from goodpath.training.states import strong
 from goodpath.trajectories import Dataset
 
 

@@ -19,6 +19,8 @@ from goodpath.oracles import NEITHER
 from goodpath.policies import GaussianPolicy
 from goodpath.reports.statistics import cvar
 from goodpath.spec import Spec
+from goodpath.training.acting import HostPolicies
+from goodpath.training.states import fresh
 from goodpath.trajectories import Outcomes, Trajectory
 
 Number = TypeVar("Number", np.int8, np.float32)
@@ -29,13 +31,6 @@ class OnlinePhase:
     """What the log calls a stretch of training."""
 
     name: str
-
-
-@partial(jax.jit, static_argnames=("init", "config", "spec"))
-def _init(init: Any, config: Any, spec: Spec, keys: Array) -> Any:
-    states = jax.vmap(lambda key: init(config, spec, key))(keys)
-    # Without weak types, so that the first update is compiled for the same types as all others.
-    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), states)
 
 
 @partial(
@@ -49,35 +44,6 @@ def _update(
     update: Any, config: Any, cost_limit: Array, states: Any, rollouts: Rollout
 ) -> tuple[Any, Metrics]:
     return jax.vmap(partial(update, config, cost_limit))(states, rollouts)
-
-
-class HostPolicies:
-    """Stacked policies in NumPy: for a few dozen rows, calling a compiled program costs more than running it.
-
-    Args:
-        policies: policies of one structure, stacked along a leading axis.
-    """
-
-    def __init__(self, policies: GaussianPolicy) -> None:
-        network = policies.network
-        self._weights = [np.asarray(weight) for weight in network.weights]
-        self._biases = [np.asarray(bias)[:, None] for bias in network.biases]
-        self._relu = network.activation == "relu"
-        self._std = np.exp(np.asarray(policies.log_std))[:, None]
-        self._low, self._half = policies.low, (policies.high - policies.low) / 2
-        self._squash = policies.squash
-
-    def draw(
-        self, observations: NDArray[np.float32], noise: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Raw draws and actions (P, E, action) for (P, E, observation) and standard normal noise."""
-        hidden = observations
-        for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
-            hidden = hidden @ weight + bias
-            hidden = np.maximum(hidden, 0.0) if self._relu else np.tanh(hidden)
-        raw = hidden @ self._weights[-1] + self._biases[-1] + self._std * noise
-        unit = np.tanh(raw) if self._squash else np.clip(raw, -1.0, 1.0)
-        return raw, self._low + (unit + 1) * self._half
 
 
 @eqx.filter_jit
@@ -120,7 +86,7 @@ class OnlineProgram:
         self.total_steps = -(-config.steps // self.stride) * self.stride
         self._oracle = None if method.oracle is None else method.oracle(config, cost_limit)
         keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
-        self.states: Any = _init(method.init, config, self.spec, keys)
+        self.states: Any = fresh(method.init, config, self.spec, keys)
         if seeding is not None and method.seed is not None:
             self.states = jax.vmap(partial(method.seed, config, seeding))(self.states)
 

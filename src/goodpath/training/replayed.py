@@ -24,6 +24,7 @@ from goodpath.training.checkpoint import read
 from goodpath.training.compiled import demonstrations
 from goodpath.training.guided import EXTRA, Composite, Guide
 from goodpath.training.layout import Layout
+from goodpath.training.states import fresh
 from goodpath.trajectories import Dataset
 
 LARGE = 10_000  # weights of one layer, from which on one seed fills the cores of a CPU
@@ -48,13 +49,6 @@ class Training(eqx.Module):
     learners: Any
     replay: Table
     keys: Array
-
-
-@partial(jax.jit, static_argnames=("init", "config", "spec"))
-def _init(init: Any, config: Any, spec: Spec, keys: Array) -> Any:
-    states = jax.vmap(lambda key: init(config, spec, key))(keys)
-    # Without weak types, so that the first update is compiled for the same types as all others.
-    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), states)
 
 
 @partial(
@@ -164,7 +158,7 @@ class ReplayProgram:
         capacity = max(min(config.capacity, config.steps), self._round)
         keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
         self.states: Any = Training(
-            _init(method.init, config, env.spec, keys),
+            fresh(method.init, config, env.spec, keys),
             Table.empty(len(self.seeds), len(self._counts), capacity, self._layout.width),
             jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
         )
