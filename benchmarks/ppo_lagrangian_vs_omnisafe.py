@@ -24,13 +24,14 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from environments import run
 
 from goodpath.files import write_json, write_text
 
@@ -128,15 +129,6 @@ def make_environment(folder: Path) -> Path:
     run([*pip, "--no-deps", *WITHOUT_DEPENDENCIES])
     write_text(stamp, wanted)
     return python
-
-
-def run(command: list[str]) -> str:
-    """The output of a command; the benchmark ends when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        sys.exit(f"`{shlex.join(command)}` failed with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
 
 
 def describe(result: Numbers) -> str:

@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -26,11 +25,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from environments import run, with_pytorch
+
 import goodpath
 from goodpath.files import write_json
 
 PEER = Path(__file__).with_name("peer_sac_lagrangian.py")
-REQUIREMENTS = ["numpy>=2", "mujoco==4.0.0", "gymnasium>=1.1,<2", "torch==2.13.0"]
+SOURCES = Path(goodpath.__file__).parents[1]
 SETTINGS = {  # task, hidden, batch, limit, steps of the peer, stretches of goodpath
     "static": ("SaguiStaticStudent-v0", 32, 32, 5.0, 3000, 6),
     "dynamic": ("SaguiDynamicStudent-v0", 256, 256, 25.0, 300, 2),
@@ -86,29 +87,10 @@ def measure_peer(python: Path, name: str, threads: list[int], steps: int) -> Num
     trials = []
     for number in threads:
         words = [task, "--hidden", hidden, "--batch", batch, "--steps", steps, "--threads", number]
-        answer = run([str(python), "-W", "ignore", str(PEER), *map(str, words)])
+        answer = run([str(python), "-W", "ignore", str(PEER), *map(str, words)], SOURCES)
         trials.append(json.loads(answer.splitlines()[-1]) | {"load_average": os.getloadavg()[0]})
     best: Numbers = max(trials, key=lambda found: float(found["steps_per_second"]))
     return best | {"trials": trials}
-
-
-def make_environment(folder: Path) -> Path:
-    """The Python of an environment with PyTorch."""
-    python = folder / "bin" / "python"
-    if not python.is_file():
-        print("making an environment for PyTorch; this takes minutes", flush=True)
-        run([sys.executable, "-m", "venv", str(folder)])
-        run([str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS])
-    return python
-
-
-def run(command: list[str]) -> str:
-    """The output of a command, which finds goodpath's sources; the benchmark ends when it fails."""
-    environment = os.environ | {"PYTHONPATH": str(Path(goodpath.__file__).parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        sys.exit(f"`{shlex.join(command)}` failed with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
 
 
 def main() -> None:
@@ -138,7 +120,7 @@ def main() -> None:
     print(f"{'':<10}{'':<22}{'steps/s':>10}{'updates/s':>12}{'ratio':>8}")
     with ExitStack() as stack:
         folder = args.venv or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        python = make_environment(folder)
+        python = with_pytorch(folder, "mujoco==4.0.0", "gymnasium>=1.1,<2")
         for name in args.settings:
             *_, steps, stretches = SETTINGS[name]
             peer = measure_peer(python, name, args.threads, max(20, round(args.share * steps)))

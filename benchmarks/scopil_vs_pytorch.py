@@ -22,7 +22,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,6 +34,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from environments import run, with_pytorch
 from marble_maze import original, ours
 
 from goodpath.envs.marble_maze import SETTINGS, State
@@ -107,39 +107,6 @@ def agreement(walk: list[Any]) -> float:
     outcome = SETTINGS[TASK].step(jax.tree.map(jnp.asarray, states), jnp.asarray(actions, jnp.int32))
     found = np.stack([*outcome.state[:8], outcome.reward], axis=-1)
     return float(np.isclose(found, np.column_stack([after, rewards]), atol=1e-3).all(axis=1).mean())
-
-
-def make_environment(folder: Path) -> Path:
-    """The Python of an environment with PyTorch; one that is there is used."""
-    python = folder / "bin" / "python"
-    if python.is_file():
-        return python
-    if folder.is_dir() and any(folder.iterdir()):
-        sys.exit(f"{folder} holds something else; give --venv an empty or a new folder.")
-    print("making an environment for PyTorch; this takes minutes", flush=True)
-    run([sys.executable, "-m", "venv", str(folder)])
-    run(
-        [
-            str(python),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "numpy",
-            "torch==2.13.0",
-        ]
-    )
-    return python
-
-
-def run(command: list[str]) -> str:
-    """The output of a command; the benchmark ends when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        sys.exit(f"`{shlex.join(command)}` failed with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
 
 
 def measure(args: argparse.Namespace, python: Path) -> Numbers:
@@ -236,7 +203,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     with ExitStack() as stack:
         folder = args.venv or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        found = measure(args, make_environment(folder))
+        found = measure(args, with_pytorch(folder))
     result = {
         "command": shlex.join(["python", f"benchmarks/{Path(__file__).name}", *words]),
         "note": "others use the machine too: load_average is of the minute before",
