@@ -31,6 +31,8 @@ def test_guides_are_trained_in_their_own_task_and_students_start_from_them(tmp_p
     assert cells["sagui-random"].config.guide == "random"
     assert cells["sac-lag-pre"].config.initial == str(cells["pre-training"].folder)
     assert cells["pre-training"].task == "SaguiDynamicStudent-v0"
+    assert cells["cpo-pre"].config.initial == str(cells["cpo-pre-training"].folder)
+    assert cells["cpo-pre-training"].config.explore
     assert cells["egpo"].config.guide == str(cells["sac-lag"].folder)
     assert (cells["egpo"].config.omega_scale, cells["egpo"].config.omega_floor) == (0.0, 0.0)
 

@@ -184,3 +184,52 @@ def test_a_method_that_may_not_see_costs_does_not():
 
 def test_a_seeded_config_is_hashable():
     assert hash(replace(make_config(find("sim"), "default", {}), steps=1))
+
+
+@pytest.mark.parametrize("name", ["cpo", "sim"])
+def test_a_run_may_go_on_from_another_s_networks(tmp_path, name):
+    first = train(
+        "ppo-lag", env="ProbeLine-v0", cost_limit=LIMIT, seeds=(0, 1), out=tmp_path / "a", options=SMALL
+    )
+    trained = program(name, seeds=(0, 1, 2))
+    fresh = trained.states
+    trained.begin_from(tmp_path / "a")
+    for index in range(3):  # the run's two seeds in turn
+        assert parameters_sha256(trained.policy(index)) == parameters_sha256(first.policy(index % 2).policy)
+    assert not np.array_equal(fresh.cost_critic.weights[0], trained.states.cost_critic.weights[0])
+    np.testing.assert_array_equal(trained.states.step, 0)
+    for a, b in zip(jax.tree.leaves(fresh.optimizer), jax.tree.leaves(trained.states.optimizer), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(GoodpathError, match="same --hidden"):
+        program(name, hidden=(4,)).begin_from(tmp_path / "a")
+    options = SMALL | {"initial": str(tmp_path / "a")}
+    train("cpo", env="ProbeLine-v0", cost_limit=LIMIT, seeds=(0,), out=tmp_path / "b", options=options)
+    train(
+        "sac",
+        env="ProbeLine-v0",
+        cost_limit=LIMIT,
+        seeds=(0,),
+        out=tmp_path / "c",
+        options={"steps": 200, "num_envs": 1},
+    )
+    with pytest.raises(GoodpathError, match="same family"):
+        program(name).begin_from(tmp_path / "c")
+
+
+def test_exploring_is_paid_by_metres_and_not_by_the_task():
+    config = make_config(
+        find("cpo"), "default", SMALL | {"num_envs": 1, "rollout": 1000, "steps": 1000, "explore": True}
+    )
+    env = envs.make("SaguiStaticStudent-v0", 1, guard="end")
+    trained = OnlineProgram(find("cpo"), config, env, LIMIT, (0,))
+    rollouts, scores = trained._roll()
+    again = envs.make("SaguiStaticStudent-v0", 1, guard="end")
+    again.reset([int(np.random.SeedSequence([0, 0]).generate_state(1)[0])])
+    moved = []
+    for action in np.asarray(rollouts.actions)[0, 0]:
+        info = again.step(action[None]).info
+        moved.append(0.0 if info["outside"][0] else info["displacement"][0])
+    np.testing.assert_allclose(np.asarray(rollouts.rewards)[0, 0], moved, rtol=1e-5)
+    assert scores["return"][0] > 0
+    with pytest.raises(GoodpathError, match="how far the agent moves"):
+        program("cpo", explore=True).advance(1)

@@ -190,7 +190,7 @@ def test_a_run_may_go_on_from_another_s_networks(tmp_path):
     own = make_config(find("sac-lag"), "default", SMALL)
     trained = ReplayProgram(find("sac-lag"), own, envs.make(TASK, 9), 2.0, (0, 1, 2))
     fresh = trained.states.learners
-    trained.begin_from(tmp_path / "a" / "checkpoints")
+    trained.begin_from(tmp_path / "a")
     for index in range(3):  # the run's two seeds in turn
         wanted = first.policy(index % 2).policy
         for a, b in zip(jax.tree.leaves(trained.policy(index)), jax.tree.leaves(wanted), strict=True):
@@ -201,10 +201,8 @@ def test_a_run_may_go_on_from_another_s_networks(tmp_path):
     assert not np.array_equal(fresh.sac.critics.weights[0], sac_state.critics.weights[0])
     np.testing.assert_array_equal(fresh.multiplier.parameter, trained.states.learners.multiplier.parameter)
     other = make_config(find("sac-lag"), "default", SMALL | {"hidden": (4,)})
-    with pytest.raises(GoodpathError, match="other sizes"):
-        ReplayProgram(find("sac-lag"), other, envs.make(TASK, 3), 2.0, (0,)).begin_from(
-            tmp_path / "a" / "checkpoints"
-        )
+    with pytest.raises(GoodpathError, match="same --hidden"):
+        ReplayProgram(find("sac-lag"), other, envs.make(TASK, 3), 2.0, (0,)).begin_from(tmp_path / "a")
     with pytest.raises(GoodpathError, match="no checkpoint"):
         trained.begin_from(tmp_path)
     result = train(

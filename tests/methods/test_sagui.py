@@ -324,7 +324,7 @@ def test_a_student_settles_between_its_reward_and_its_guide():
 def test_a_straight_way_pays_its_length():
     env = envs.make("SaguiStaticGuide-v0", 2, guard="end")
     env.reset(0)
-    config, start, paid = sagui_guide.Config(), env.positions(), np.zeros(2)
+    config, start, paid = sagui_guide.Config(explore_scale=1.0), env.positions(), np.zeros(2)
     for _ in range(20):
         step = env.step(np.array([[1.0, 0.0]] * 2))
         paid += sagui_guide.earn(config, step.rewards, step.info)

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from goodpath.errors import GoodpathError
 from goodpath.spec import Spec
 
 Array = NDArray[np.float64]
@@ -57,6 +58,25 @@ class BatchedEnv(Protocol):
 
     def close(self) -> None:
         """Frees threads and simulators."""
+
+
+def way(info: dict[str, NDArray[Any]], guarded: bool) -> Array:
+    """(num_envs,) metres that each agent moved in a step.
+
+    Args:
+        info: of the step, from a simulator that was asked to tell of the way (`guard` of `envs.make`).
+        guarded: count nothing where the agent acted from beyond the arena.
+
+    Raises:
+        GoodpathError: the task does not tell.
+    """
+    if "displacement" not in info:
+        raise GoodpathError(
+            "the task does not tell how far the agent moves, and exploring is paid by that; take a navigation task, or "
+            "explore otherwise (`sagui-guide` has --explore novelty and --explore none)."
+        )
+    moved: Array = info["displacement"]
+    return np.where(info["outside"], 0.0, moved) if guarded else moved
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,11 @@ class Config:
     a price to stand still, and unlearns it late."""
     cvar_level: float = 1.0
     """Share of the worst episodes whose mean cost is held to the limit; 1 is the mean of all."""
+    explore: bool = False
+    """Each step is paid by the metres that the agent moves, and not by the task; an episode ends beyond the arena. For
+    pre-training in navigation tasks."""
+    initial: str = ""
+    """Folder of a run of this family with the same networks, which this one goes on from."""
 
 
 class State(eqx.Module):

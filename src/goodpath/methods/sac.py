@@ -60,6 +60,8 @@ class Config:
     """Updates for every environment step."""
     hidden: tuple[int, ...] = (256, 256)
     """Sizes of the hidden layers of actor and critics."""
+    initial_gain: float = 0.01
+    """Factor on the weights of the actor's last layer at the start: near 0, it begins without habits."""
     learning_rate: float = 1e-3
     """Of Adam, for the actor."""
     critic_learning_rate: float = 1e-3
@@ -124,6 +126,8 @@ def init(config: Config, spec: Spec, key: Array, critics: int = 2) -> State:
     actor_key, *critic_keys = jax.random.split(key, 1 + critics)
     sizes = (spec.observation_size + spec.action_size, *config.hidden, 1)
     network = xavier_mlp((spec.observation_size, *config.hidden, 2 * spec.action_size), actor_key)
+    *first, last = network.weights
+    network = eqx.tree_at(lambda net: net.weights, network, (*first, config.initial_gain * last))
     actor = SquashedGaussianPolicy(network, spec.action_low, spec.action_high)
     stacked = jax.vmap(lambda k: xavier_mlp(sizes, k))(jnp.stack(critic_keys))
     return State(
@@ -164,7 +168,8 @@ def target(
     soft = jnp.min(following[:2], axis=0) - price * log_prob
     goes_on = 1.0 - batch.terminated
     rewards = batch.rewards + config.discount * goes_on * soft
-    costs = [batch.costs + cost_discount * goes_on * cost for cost in following[2:]]
+    # Costs are not negative, and neither is what follows; an actor that seeks low costs finds where a critic forgets it.
+    costs = [batch.costs + cost_discount * goes_on * jnp.maximum(cost, 0.0) for cost in following[2:]]
     return jnp.stack([rewards, rewards, *costs])
 
 

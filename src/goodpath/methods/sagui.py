@@ -118,9 +118,9 @@ def update(
     """One update of SAC-Lagrangian with the guide's opinion; demonstrations make no difference."""
     omega, opinion, ratio = weight(config, state), batch.extra["guide_log_prob"], batch.extra["ratio"]
     guided = eqx.tree_at(lambda steps: steps.rewards, batch, batch.rewards + omega * opinion)
-    lag, metrics = sac_lag.learn(
-        config, cost_limit, state.lag, guided, key, weights=ratio, critic_weights=ratio**config.ratio_power
-    )
+    # Who acts costs less than the student would alone, so measured costs may make it more careful, but not less.
+    weights = {"weights": ratio, "critic_weights": ratio**config.ratio_power}
+    lag, metrics = sac_lag.learn(config, cost_limit, state.lag, guided, key, least_error=0.0, **weights)
     metrics = metrics | {"omega": omega, "guide_log_prob": jnp.mean(opinion)}
     return State(lag, state.updates + 1), metrics
 
@@ -144,8 +144,10 @@ _PAPER = replace(
     _DEFAULT,
     omega_floor=0.0,
     log_prob_floor=-1e6,
+    initial_gain=1.0,
     multiplier="softplus",
     multiplier_learning_rate=0.05,
+    calibration=0.0,
 )
 SAGUI = OffPolicyMethod(
     name="sagui",

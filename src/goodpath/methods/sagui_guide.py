@@ -30,7 +30,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from goodpath.errors import GoodpathError
+from goodpath.envs.vector import way
 from goodpath.methods import sac_lag
 from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
 from goodpath.spec import Spec
@@ -48,13 +48,13 @@ class Config(sac_lag.Config):
     """Sizes of the hidden layers of actor and critics."""
     batch: int = 32
     """Steps in an update; learning begins when the buffer holds more."""
-    initial_temperature: float = 1.0
+    initial_temperature: float = 0.1
     """At the start."""
     learn_temperature: bool = False
     """The temperature follows the entropy; else it stays as it is."""
     explore: Literal["displacement", "novelty", "none"] = "displacement"
     """What is paid instead of the task's reward."""
-    explore_scale: float = 1.0
+    explore_scale: float = 10.0
     """Factor on it."""
     neighbours: int = 5
     """Which nearest neighbour counts for novelty."""
@@ -125,12 +125,7 @@ def earn(config: Config, rewards: NDArray[np.float64], info: dict[str, NDArray[A
     """
     if config.explore != "displacement":
         return np.zeros_like(rewards)
-    if "displacement" not in info:
-        raise GoodpathError(
-            "the task does not tell how far the agent moves; take --explore novelty or --explore none."
-        )
-    paid: NDArray[np.float64] = config.explore_scale * info["displacement"]
-    return np.where(info["outside"], 0.0, paid) if config.arena_guard else paid
+    return config.explore_scale * way(info, config.arena_guard)
 
 
 _DEFAULT = Config()
@@ -140,7 +135,16 @@ SAGUI_GUIDE = OffPolicyMethod(
     config=Config,
     presets={
         "default": _DEFAULT,
-        "release": replace(_DEFAULT, multiplier="softplus", multiplier_learning_rate=0.05, damping=10.0),
+        "release": replace(
+            _DEFAULT,
+            initial_temperature=1.0,
+            explore_scale=1.0,
+            initial_gain=1.0,
+            multiplier="softplus",
+            multiplier_learning_rate=0.05,
+            calibration=0.0,
+            damping=10.0,
+        ),
         "semi-dynamic": replace(_DEFAULT, hidden=(64, 64), batch=64, steps=3_000_000),
         "dynamic": replace(_DEFAULT, hidden=(256, 256), batch=256, steps=9_000_000),
     },

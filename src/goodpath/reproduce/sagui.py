@@ -45,9 +45,10 @@ class Arena:
         }
 
 
+# A guide takes over when something has already cost, so it is trained for less than the student may cost.
 ARENAS = {
-    "static": Arena("Static", 1_500_000, {"hidden": (32, 32), "batch": 32}, 5.0, 5.0),
-    "semi-dynamic": Arena("SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 8.0),
+    "static": Arena("Static", 1_500_000, {"hidden": (32, 32), "batch": 32}, 5.0, 2.0),
+    "semi-dynamic": Arena("SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 4.0),
     "dynamic": Arena("Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256}, 25.0, 20.0),
 }
 _HOME = {arena.task: arena.task.replace("Student", "Guide") for arena in ARENAS.values()}
@@ -82,6 +83,10 @@ VARIANTS = {
         "SAC-Lagrangian, pre-trained", "sac-lag", start="pre-training", starts_as="initial"
     ),
     "cpo": Variant("CPO", "cpo"),
+    "cpo-pre-training": Variant("CPO, pre-training", "cpo", {"explore": True}, limits=("guide",)),
+    "cpo-pre": Variant(
+        "CPO, pre-trained", "cpo", {"free_steps": 0}, start="cpo-pre-training", starts_as="initial"
+    ),
     "egpo": Variant("EGPO", "sagui", preset="egpo", start="sac-lag", starts_as="guide"),
 }
 CLAIMS = (
@@ -153,7 +158,7 @@ def deviations(plan: Plan) -> list[str]:
         "SaGui here is our default preset: correct densities, a multiplier that is moved itself, a floor under omega; "
         "`sagui-paper` and `sagui-release` are the others.",
         "All methods of the SAC family act in ten copies of the arena for each seed, with as many updates as steps.",
-        "Pre-trained CPO is not here; EGPO's expert is our SAC-Lagrangian.",
+        "EGPO's expert is our SAC-Lagrangian.",
     ]
 
 

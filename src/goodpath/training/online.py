@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -12,7 +13,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from goodpath.envs.vector import BatchedEnv
+from goodpath.envs.vector import BatchedEnv, way
 from goodpath.errors import GoodpathError
 from goodpath.methods.contract import Metrics, OnlineMethod, Rollout, Seeding
 from goodpath.oracles import NEITHER
@@ -20,6 +21,7 @@ from goodpath.policies import GaussianPolicy
 from goodpath.reports.statistics import cvar
 from goodpath.spec import Spec
 from goodpath.training.acting import HostPolicies
+from goodpath.training.initial import taken_over
 from goodpath.training.states import fresh
 from goodpath.trajectories import Outcomes, Trajectory
 
@@ -90,6 +92,15 @@ class OnlineProgram:
         if seeding is not None and method.seed is not None:
             self.states = jax.vmap(partial(method.seed, config, seeding))(self.states)
 
+    def begin_from(self, run: Path) -> None:
+        """Takes over the networks of a run and its scale of observations, its seeds in turn; all else begins anew.
+
+        Raises:
+            GoodpathError: the run's networks are of another kind or size.
+        """
+        parts = {name: name for name in ("actor", "critic", "cost_critic", "scaler")}
+        self.states = taken_over(self.states, run, parts, len(self.seeds))
+
     @property
     def learnt(self) -> Any:
         """What an update can spoil: all of the states."""
@@ -146,7 +157,8 @@ class OnlineProgram:
             step = self.env.step(actions.reshape(-1, width))
             observations = step.observations.reshape(number, copies, size)
             following[:, :, t] = step.final_observations.reshape(number, copies, size)
-            rewards[:, :, t] = step.rewards.reshape(number, copies)
+            paid = way(step.info, guarded=True) if self.config.explore else step.rewards
+            rewards[:, :, t] = paid.reshape(number, copies)
             costs[:, :, t] = step.costs.reshape(number, copies)
             terminated[:, :, t] = step.terminated.reshape(number, copies)
             ended[:, :, t] = (step.terminated | step.truncated).reshape(number, copies)

@@ -1,7 +1,7 @@
 """Off-policy training in a simulator: all seeds act in one batched environment, and learn in compiled rounds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from goodpath.policies import SquashedGaussianPolicy
 from goodpath.replay import Table
 from goodpath.spec import Spec
 from goodpath.training.acting import HostSquashed
-from goodpath.training.checkpoint import read
 from goodpath.training.compiled import demonstrations
 from goodpath.training.guided import EXTRA, Composite, Guide
+from goodpath.training.initial import taken_over
 from goodpath.training.layout import Layout
 from goodpath.training.states import fresh
 from goodpath.trajectories import Dataset
@@ -84,18 +84,22 @@ def _learn(
         jax.vmap(lambda key: jax.random.split(key, 3))(states.keys), 1, 0
     )
     places = replay.draw(draw_keys, counts, number)
+    cost_rates = jnp.mean(jax.vmap(layout.unpack)(rows).costs, axis=1)
 
-    def one_seed(seed: tuple[Any, Array, Array]) -> tuple[Any, Metrics]:
-        learner, its_places, key = seed
+    def one_seed(seed: tuple[Any, Array, Array, Array]) -> tuple[Any, Metrics]:
+        learner, its_places, key, cost_rate = seed
 
         def step(learner: Any, drawn: tuple[Array, Array]) -> tuple[Any, Metrics]:
             place, key = drawn
-            return method.update(config, cost_limit, learner, layout.unpack(replay.rows[place]), shown, key)
+            batch = replace(layout.unpack(replay.rows[place]), cost_rate=cost_rate)
+            return method.update(config, cost_limit, learner, batch, shown, key)
 
         learner, metrics = jax.lax.scan(step, learner, (its_places, jax.random.split(key, number)))
         return learner, jax.tree.map(jnp.mean, metrics)
 
-    learners, metrics = jax.lax.map(one_seed, (states.learners, places, update_keys), batch_size=together)
+    learners, metrics = jax.lax.map(
+        one_seed, (states.learners, places, update_keys, cost_rates), batch_size=together
+    )
     if wait:
         ready = jnp.all(replay.size > config.batch, axis=1)
         learners = jax.tree.map(
@@ -163,38 +167,14 @@ class ReplayProgram:
             jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
         )
 
-    def begin_from(self, folder: Path) -> None:
+    def begin_from(self, run: Path) -> None:
         """Takes over the networks of a run, its seeds in turn; optimisers, duals and buffer begin anew.
 
         Raises:
-            GoodpathError: the run's networks have other sizes.
+            GoodpathError: the run's networks are of another kind or size.
         """
-        networks = (".actor.", ".critics.")
-        found = {
-            name[name.find(part) :]: leaf
-            for name, leaf in read(folder).items()
-            for part in networks
-            if part in name and "optimizer" not in name
-        }
-        turns = np.arange(len(self.seeds))
-
-        def taken(path: Any, leaf: Array) -> Array:
-            name = jax.tree_util.keystr(path)
-            for part in (".actor.", ".critics.", ".targets."):
-                at = name.find(part)
-                # What comes before is how a method keeps its SAC; moments of Adam have names of their own.
-                if at < 0 or "optimizer" in name:
-                    continue
-                source = found.get(name[at:].replace(".targets.", ".critics."))
-                if source is None or source.shape[1:] != leaf.shape[1:]:
-                    raise GoodpathError(
-                        f"the networks of {folder.parent} have other sizes; give the same --hidden, and a run in a "
-                        "task with the same observations."
-                    )
-                return jnp.asarray(source[turns % len(source)], leaf.dtype)
-            return leaf
-
-        learners = jax.tree_util.tree_map_with_path(taken, self.states.learners)
+        parts = {"actor": "actor", "critics": "critics", "targets": "critics"}
+        learners = taken_over(self.states.learners, run, parts, len(self.seeds))
         self.states = Training(learners, self.states.replay, self.states.keys)
 
     @property

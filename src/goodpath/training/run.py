@@ -202,14 +202,17 @@ def _program(job: Job, dataset: Dataset | None, folder: Path) -> Iterator[AnyPro
                 guide = _guide(job, method, env.spec, folder)
                 program = ReplayProgram(method, config, env, job.cost_limit, job.seeds, dataset, guide)
                 if config.initial:
-                    program.begin_from(Path(config.initial) / "checkpoints")
+                    program.begin_from(Path(config.initial))
                 yield program
     elif isinstance(method, OnPolicyMethod):
         yield RolloutProgram(method, job.config(), pure.find(job.environment), job.seeds, dataset)
     elif isinstance(method, OnlineMethod):
         config, seeding = _seeding(job, method, folder)
-        with _simulator(job, config.num_envs) as env:
-            yield OnlineProgram(method, config, env, job.cost_limit, job.seeds, seeding)
+        with _simulator(job, config.num_envs, "end" if config.explore else "") as env:
+            online = OnlineProgram(method, config, env, job.cost_limit, job.seeds, seeding)
+            if config.initial:
+                online.begin_from(Path(config.initial))
+            yield online
     else:
         assert dataset is not None
         spec = _spec_of(job.environment) or Spec(

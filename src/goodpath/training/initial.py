@@ -1,0 +1,58 @@
+"""Going on from the networks of another run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from goodpath.errors import GoodpathError
+from goodpath.training.checkpoint import read
+
+
+def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> Any:
+    """States with the networks of a run, its seeds in turn; optimisers, duals and all else stay as they are.
+
+    Args:
+        states: of `seeds` seeds, stacked along a leading axis.
+        run: folder of the run.
+        parts: name of each attribute to fill -> that of the one it is taken from.
+        seeds: number of seeds.
+
+    Raises:
+        GoodpathError: the run has no such networks, or they have other sizes.
+    """
+    saved = read(run / "checkpoints")
+    found = {
+        name[place:]: leaf
+        for name, leaf in saved.items()
+        for part in set(parts.values())
+        if (place := _place(name, part)) >= 0
+    }
+    turns = np.arange(seeds)
+
+    def taken(path: Any, leaf: Array) -> Array:
+        name = jax.tree_util.keystr(path)
+        for part, source in parts.items():
+            place = _place(name, part)
+            if place < 0:
+                continue
+            value = found.get(f".{source}.{name[place + len(part) + 2 :]}")
+            if value is None or value.shape[1:] != leaf.shape[1:]:
+                raise GoodpathError(
+                    f"the networks of {run} are of another kind or size; give a run of the same family of methods, in "
+                    "a task with the same observations, and the same --hidden."
+                )
+            return jnp.asarray(value[turns % len(value)], leaf.dtype)
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(taken, states)
+
+
+def _place(name: str, part: str) -> int:
+    """Where an attribute begins in the path of a leaf; -1 where it does not occur, or is that of an optimiser."""
+    # What comes before is how a method keeps its networks; moments of Adam have names of their own.
+    return -1 if "optimizer" in name else name.find(f".{part}.")
