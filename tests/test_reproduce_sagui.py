@@ -48,6 +48,6 @@ def test_a_small_grid_from_end_to_end(tmp_path):
     assert "safety jump start" in made.text
     assert "StuSam" in made.text
     result = json.loads((tmp_path / "SaguiStaticStudent-v0" / "sagui" / "result.json").read_text())
-    assert result["guide"]["cost_limit"] == 5.0
+    assert result["guide"]["cost_limit"] == 2.0
     assert len(result["guide"]["costs"][0]) == 1
     assert {"behaviour", "target"} == set(result["seeds"][0]["beginning"])

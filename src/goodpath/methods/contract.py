@@ -252,6 +252,7 @@ class Guidance:
         std: of a guide that has none, before tanh.
         legacy: densities of squashed actions as the code of SaGui's authors has them.
         wait: learn only when each kind of steps fills a batch.
+        first: with `control-switch`, environment steps at the beginning in whose stretches the guide acts alone.
     """
 
     guide: str
@@ -262,6 +263,7 @@ class Guidance:
     std: float
     legacy: bool
     wait: bool
+    first: int = 0
 
 
 @dataclass(frozen=True, eq=False)  # so that programs can be compiled for it

@@ -168,7 +168,7 @@ def target(
     soft = jnp.min(following[:2], axis=0) - price * log_prob
     goes_on = 1.0 - batch.terminated
     rewards = batch.rewards + config.discount * goes_on * soft
-    # Costs are not negative, and neither is what follows; an actor that seeks low costs finds where a critic forgets it.
+    # Costs are not negative, and neither is what follows; an actor in search of low costs finds where a critic forgets.
     costs = [batch.costs + cost_discount * goes_on * jnp.maximum(cost, 0.0) for cost in following[2:]]
     return jnp.stack([rewards, rewards, *costs])
 

@@ -15,8 +15,8 @@ D = `damping` * (limit - mean of C(s, a)) is not in the paper; the authors' code
 while the limit is broken, and *pays* for them while it is kept.
 
 The critic says too little: the actor looks for what it underrates. In SaGui's Static arena it stood at the limit of 5
-while episodes cost 10. So its error, measured cost less what it says, is followed slowly (`calibration`), and added where
-it is positive. Neither paper nor code have that.
+while episodes cost 10. So its error, measured cost less what it says, is followed slowly (`calibration`), and added for
+the multiplier. Neither paper nor code have that.
 
 A multiplier that is the softplus of a parameter, as in both, sinks to nothing while the limit is kept, where its
 gradient vanishes and it may stay. By default it is moved itself and cut off at 0.

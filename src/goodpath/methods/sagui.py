@@ -3,28 +3,33 @@
 A guide p_g was trained for safety alone (`methods/sagui_guide.py`), on a part of what the student sees. The student
 p is SAC-Lagrangian (`methods/sac_lag.py`), changed in three ways.
 
-**Distillation.** Besides the task's reward r it is paid for what the guide would do, omega log(p_g(a|s) / p(a|s)). The
-part -omega log p(a|s) joins the entropy, whose weight adapts (paper, equation 5 and appendix C). What is left is
+**Distillation.** It is to do what the guide would do, with a weight that fades as it becomes safe,
 
-    r + omega log p_g(a|s),    omega = `omega_scale` * m + `omega_floor`,
+    omega = `omega_scale` * m + `omega_floor`,
 
-m being the multiplier: it fades as the student becomes safe. With `omega="decayed"`, m gives way to a number that
-falls from 1 to 0 over the run; a scale of 0 fixes omega.
+m being the multiplier. The actor's loss has omega times the divergence KL(p || p_g) of the steps in the batch
+(`distil="actor"`). Paper and code pay for it instead (`distil="reward"`): the reward is r + omega log p_g(a|s), and
+the rest of omega log(p_g(a|s) / p(a|s)) is left to the entropy, whose weight adapts (equation 5 and appendix C). But a
+large omega then drowns the task in the critic, and pays for being where the guide is most certain what to do. With
+`omega="decayed"`, m gives way to a number that falls from 1 to 0 over the run; a scale of 0 fixes omega.
 
 **Composite sampling.** The student acts until a step costs, then the guide until the episode ends (`control-switch`).
-With `linear-decay` the guide acts less and less over the run; `student` and `guide` act alone.
+Before that the guide acts alone for some episodes (`guide_first`), so that the student's first own step is not a random
+one: what it costs to leave a hazard at speed, nobody can undo. With `linear-decay` the guide acts less and less over
+the run; `student` and `guide` act alone.
 
-**Importance ratios.** A step of the guide counts I = p(a|s) / p_g(a|s), cut to [0.1, 2], in the losses of critics and
-actor, as it was when it was taken; a step of the student counts 1. With the control-switch, both kinds are kept in
-buffers of their own, and a batch has 25 % of the guide's. (Where there are none yet, all are the student's.)
+**Importance ratios.** A step of the guide counts I = p(a|s) / p_g(a|s), cut to [0.1, 2], in the actor's loss, as it was
+when it was taken, and in the critics' too (paper; `ratio_power`); a step of the student counts 1. With the
+control-switch, both kinds are kept in buffers of their own, and a batch has 25 % of the guide's. (Where there are none
+yet of one kind, all are of the other.)
 
 Presets: `paper` has the paper's omega, multiplier and networks (those of the Static arena: `--hidden 64 64 --batch 64`
 and `--hidden 256 256 --batch 256` are for the others). `release` follows the authors' code: omega = 0.1 m + 0.01,
 damping, ratios squared in the critics' losses, densities of squashed actions that are taken at the wrong place, and
-no learning before the guide has filled a batch. `default` keeps the paper's distillation with a floor of 0.01, a
-multiplier that is moved itself, and a bound on how strongly the guide's disapproval of one action counts. `egpo` is
-the baseline of an expert who takes over after a step that costs, without distillation: its guide is a policy of the
-same task.
+no learning before the guide has filled a batch. `default` distils in the actor's loss, with a floor of 0.01, a
+multiplier that is moved itself from 3 on and hears what steps really cost, critics without ratios, and a guide who
+begins. `egpo` is the baseline of an expert who takes over after a
+step that costs, without distillation: its guide is a policy of the same task.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +41,10 @@ from jax import Array
 
 from goodpath.methods import sac_lag
 from goodpath.methods.contract import Demonstrations, Guidance, Metrics, OffPolicyMethod, Transitions
+from goodpath.policies import SquashedGaussianPolicy
 from goodpath.spec import Spec
+
+_FAR, _NARROW = 2.0, -2.3
 
 
 @dataclass(frozen=True)
@@ -53,14 +61,18 @@ class Config(sac_lag.Config):
     """Factor on it; of the multiplier, or at the start of the run."""
     omega_floor: float = 0.01
     """What is added to it."""
+    distil: Literal["actor", "reward"] = "actor"
+    """Where the guide comes in: its divergence in the actor's loss, or its log-density in the reward."""
+    guide_first: int = 10_000
+    """Environment steps of each seed at the beginning in which the guide acts alone, with the control-switch."""
     guide_share: float = 0.25
     """Share of a batch that are steps of the guide, with the control-switch."""
     ratio_low: float = 0.1
     """Importance ratios are at least this."""
     ratio_high: float = 2.0
     """Importance ratios are at most this."""
-    ratio_power: int = 1
-    """To which power they weigh the losses of the critics."""
+    ratio_power: int = 0
+    """To which power they weigh the losses of the critics, whose targets are right for whoever acts."""
     log_prob_floor: float = -20.0
     """The guide's log-density of an action counts as no less than this."""
     guide_std: float = 0.3
@@ -71,6 +83,8 @@ class Config(sac_lag.Config):
     """Learn nothing before guide and student have each filled more than a batch."""
     steps: int = 1_500_000
     """Environment steps of each seed."""
+    initial_multiplier: float = 3.0
+    """At the start: a student first does as the guide does."""
     start: int = 0
     """Environment steps at the beginning without learning; whoever acts acts."""
     capacity: int = 500_000
@@ -117,12 +131,46 @@ def update(
 ) -> tuple[State, Metrics]:
     """One update of SAC-Lagrangian with the guide's opinion; demonstrations make no difference."""
     omega, opinion, ratio = weight(config, state), batch.extra["guide_log_prob"], batch.extra["ratio"]
-    guided = eqx.tree_at(lambda steps: steps.rewards, batch, batch.rewards + omega * opinion)
+    moments = batch.extra["guide_mean"], batch.extra["guide_log_std"]
+    apart = divergence(state.lag.sac.actor, batch.observations, *moments)
+    penalty = None
+    if config.distil == "reward":
+        batch = eqx.tree_at(lambda steps: steps.rewards, batch, batch.rewards + omega * opinion)
+    else:
+
+        def penalty(actor: SquashedGaussianPolicy) -> Array:
+            return omega * jnp.mean(divergence(actor, batch.observations, *moments))
+
     # Who acts costs less than the student would alone, so measured costs may make it more careful, but not less.
-    weights = {"weights": ratio, "critic_weights": ratio**config.ratio_power}
-    lag, metrics = sac_lag.learn(config, cost_limit, state.lag, guided, key, least_error=0.0, **weights)
-    metrics = metrics | {"omega": omega, "guide_log_prob": jnp.mean(opinion)}
+    lag, metrics = sac_lag.learn(
+        config,
+        cost_limit,
+        state.lag,
+        batch,
+        key,
+        least_error=0.0,
+        penalty=penalty,
+        weights=ratio,
+        critic_weights=ratio**config.ratio_power,
+    )
+    metrics = metrics | {"omega": omega, "guide_log_prob": jnp.mean(opinion), "divergence": jnp.mean(apart)}
     return State(lag, state.updates + 1), metrics
+
+
+def divergence(actor: SquashedGaussianPolicy, observations: Array, mean: Array, log_std: Array) -> Array:
+    """(batch,) KL divergence of the student's actions from those of the guide.
+
+    Args:
+        actor: of the student.
+        observations: (batch, observation).
+        mean: (batch, action) of the guide, before tanh; cut off where tanh hardly changes any more.
+        log_std: (batch, action) of the guide, no less than a tenth's.
+    """
+    # tanh is one-to-one, so the divergence is that of the Gaussians before it.
+    own_mean, own_log_std = actor.moments(observations)
+    mean, log_std = jnp.clip(mean, -_FAR, _FAR), jnp.maximum(log_std, _NARROW)
+    apart = jnp.exp(2 * own_log_std) + (own_mean - mean) ** 2
+    return jnp.sum(log_std - own_log_std + 0.5 * apart * jnp.exp(-2 * log_std) - 0.5, axis=-1)
 
 
 def guidance(config: Config) -> Guidance:
@@ -136,6 +184,7 @@ def guidance(config: Config) -> Guidance:
         std=config.guide_std,
         legacy=config.legacy_log_prob,
         wait=config.wait_for_guide,
+        first=config.guide_first,
     )
 
 
@@ -143,8 +192,12 @@ _DEFAULT = Config()
 _PAPER = replace(
     _DEFAULT,
     omega_floor=0.0,
+    distil="reward",
+    ratio_power=1,
     log_prob_floor=-1e6,
+    guide_first=0,
     initial_gain=1.0,
+    initial_multiplier=0.7,
     multiplier="softplus",
     multiplier_learning_rate=0.05,
     calibration=0.0,
@@ -165,7 +218,15 @@ SAGUI = OffPolicyMethod(
             legacy_log_prob=True,
             wait_for_guide=True,
         ),
-        "egpo": replace(_DEFAULT, omega_scale=0.0, omega_floor=0.0, ratio_low=1.0, ratio_high=1.0),
+        "egpo": replace(
+            _DEFAULT,
+            omega_scale=0.0,
+            omega_floor=0.0,
+            ratio_low=1.0,
+            ratio_high=1.0,
+            guide_first=0,
+            initial_multiplier=0.7,
+        ),
     },
     init=init,
     update=update,

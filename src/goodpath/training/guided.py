@@ -21,9 +21,13 @@ from goodpath.training.acting import Floats, HostNetworks, HostSquashed
 from goodpath.training.results import find_policies
 
 Moments = Callable[[Floats], tuple[Floats, Floats]]
-EXTRA = ("guide_log_prob", "ratio")
 COMPOSITIONS = ("control-switch", "linear-decay", "student", "guide")
 _EDGE = np.float32(1 - 1e-3)  # as far as a Gaussian's mean may lie towards the bounds
+
+
+def extra_fields(actions: int) -> tuple[tuple[str, int], ...]:
+    """What is kept of each step besides, as `Layout` has it, for so many numbers in an action."""
+    return (("guide_log_prob", 0), ("ratio", 0), ("guide_mean", actions), ("guide_log_std", actions))
 
 
 class Guide:
@@ -185,7 +189,8 @@ def log_density(
 class Composite:
     """Who acts in each copy: the student, or the guide. Begins with fresh episodes everywhere.
 
-    * `control-switch`: the student, until a step costs; then the guide, until the episode ends.
+    * `control-switch`: the student, until a step costs; then the guide, until the episode ends. At the beginning of a
+      run the guide alone.
     * `linear-decay`: with a probability that falls from 1 to 0 over the run, an episode is drawn anew at each step,
       else once for all of it; what is drawn is the guide, with the same probability.
     * `student`, `guide`: one of them alone.
@@ -195,18 +200,23 @@ class Composite:
         guide: who guides.
         shape: seeds and copies of each.
         half: half the range of the actions.
+        step: environment steps of each seed so far.
     """
 
-    def __init__(self, guidance: Guidance, guide: Guide, shape: tuple[int, int], half: float) -> None:
+    def __init__(
+        self, guidance: Guidance, guide: Guide, shape: tuple[int, int], half: float, step: int = 0
+    ) -> None:
         self._guidance, self._guide, self._half = guidance, guide, half
-        self.guided = np.full(shape, guidance.composition == "guide")
+        self._switches = guidance.composition == "control-switch" and step >= guidance.first
+        leads = guidance.composition == "control-switch" and not self._switches
+        self.guided = np.full(shape, leads or guidance.composition == "guide")
         self._stepwise, self._fresh = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
         self._steps, self._ratios, self._number = np.zeros(shape[0]), np.zeros(shape[0]), 0
 
     def act(
         self, student: HostSquashed, observations: Floats, noise: Floats, draws: Floats, progress: float
     ) -> tuple[Floats, dict[str, NDArray[Any]]]:
-        """Actions (P, E, action) of whoever acts, and `EXTRA` (P, E).
+        """Actions (P, E, action) of whoever acts, and what `extra_fields` names: (P, E) or (P, E, action).
 
         Args:
             student: of each seed.
@@ -232,11 +242,13 @@ class Composite:
         return student.action(raw), {
             "guide_log_prob": np.maximum(guide, self._guidance.floor),
             "ratio": ratio,
+            "guide_mean": of_guide[0],
+            "guide_log_std": of_guide[1],
         }
 
     def after(self, costs: NDArray[Any], ended: NDArray[np.bool_]) -> None:
         """What (P, E) costs and ends of episodes mean for who acts next."""
-        if self._guidance.composition == "control-switch":
+        if self._switches:
             self.guided = (self.guided | (costs > 0)) & ~ended
         self._fresh = ended
 

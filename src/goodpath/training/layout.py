@@ -16,17 +16,18 @@ class Layout(NamedTuple):
     Attributes:
         observation: numbers in an observation.
         action: numbers in an action.
-        extra: names of what is kept of each step besides.
+        extra: names of what is kept of each step besides, and the length of each; 0 is a number
+            without an axis of its own.
     """
 
     observation: int
     action: int
-    extra: tuple[str, ...] = ()
+    extra: tuple[tuple[str, int], ...] = ()
 
     @property
     def width(self) -> int:
         """Numbers in a row."""
-        return 2 * self.observation + self.action + 3 + len(self.extra)
+        return 2 * self.observation + self.action + 3 + sum(max(length, 1) for _, length in self.extra)
 
     def pack(self, into: Floats, **fields: NDArray[Any]) -> None:
         """Writes the fields of steps (..., n) into rows (..., width); the names are those of `Transitions`."""
@@ -35,7 +36,7 @@ class Layout(NamedTuple):
         into[..., end], into[..., end + 1] = fields["rewards"], fields["costs"]
         into[..., end + 2] = fields["terminated"]
         into[..., end + 3 : end + 3 + size] = fields["next_observations"]
-        for place, name in enumerate(self.extra, start=end + 3 + size):
+        for name, place in self._extra().items():
             into[..., place] = fields[name]
 
     def join(self, step: Transitions) -> Array:
@@ -53,5 +54,14 @@ class Layout(NamedTuple):
             costs=rows[:, end + 1],
             next_observations=rows[:, end + 3 : end + 3 + size],
             terminated=rows[:, end + 2] > 0.5,
-            extra={name: rows[:, end + 3 + size + i] for i, name in enumerate(self.extra)},
+            extra={name: rows[:, place] for name, place in self._extra().items()},
         )
+
+    def _extra(self) -> dict[str, int | slice]:
+        """Where the extra fields are."""
+        places: dict[str, int | slice] = {}
+        start = 2 * self.observation + self.action + 3
+        for name, length in self.extra:
+            places[name] = slice(start, start + length) if length else start
+            start += max(length, 1)
+        return places

@@ -21,7 +21,7 @@ from goodpath.replay import Table
 from goodpath.spec import Spec
 from goodpath.training.acting import HostSquashed
 from goodpath.training.compiled import demonstrations
-from goodpath.training.guided import EXTRA, Composite, Guide
+from goodpath.training.guided import Composite, Guide, extra_fields
 from goodpath.training.initial import taken_over
 from goodpath.training.layout import Layout
 from goodpath.training.states import fresh
@@ -154,7 +154,7 @@ class ReplayProgram:
         self.demonstrations = None if dataset is None else demonstrations(dataset)
         self.guide = guide
         self._guidance = None if guide is None or method.guidance is None else method.guidance(config)
-        extra = () if guide is None else EXTRA
+        extra = () if guide is None else extra_fields(env.spec.action_size)
         self._layout = Layout(env.spec.observation_size, env.spec.action_size, extra)
         apart = 0 if self._guidance is None else round(self._guidance.share * config.batch)
         self._counts = (config.batch - apart, apart) if apart else (config.batch,)
@@ -234,7 +234,7 @@ class ReplayProgram:
         composite = None
         if self.guide is not None and self._guidance is not None:
             half = (self.spec.action_high - self.spec.action_low) / 2
-            composite = Composite(self._guidance, self.guide, (number, copies), half)
+            composite = Composite(self._guidance, self.guide, (number, copies), half, self.step)
         for _ in range(self.length // every):
             rows = np.empty((number, every, copies, self._layout.width), np.float32)
             ring = np.zeros((number, every, copies), np.int32)
