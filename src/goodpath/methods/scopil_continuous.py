@@ -39,6 +39,8 @@ from goodpath.spec import Spec
 class Config(scopil.Imitation, sac.Config):
     """Options of SCOPIL for continuous actions."""
 
+    initial_gain: float = 1.0
+    """Factor on the weights of the actor's last layer at the start."""
     slack: float = 0.0
     """Nats by which the expert's actions may be less likely than under its clone."""
     edge: float = 0.02
