@@ -143,20 +143,18 @@ def test_the_multiplier_rises_exactly_while_the_cost_value_is_above_the_limit(fo
     assert float(change) * (1.0 - float(sac_lag.discounted_limit(jnp.float32(limit), 0.99, 1000))) > 0
 
 
-def test_the_multiplier_hears_by_how_much_the_steps_cost_more_than_the_critic_says():
+def test_the_multiplier_hears_by_how_much_episodes_cost_more_than_the_critic_says():
     config = replace(SMALL, calibration=0.5)
     state = sac_lag.init(config, SPEC, KEY)
-    batch = replace(BATCH, cost_rate=jnp.float32(0.3))
+    batch = replace(BATCH, episode_cost=jnp.float32(300.0))
     after, metrics = sac_lag.learn(config, jnp.float32(100.0), state, batch, KEY)
-    # A step costs 0.3 for ever: 0.3 (1 + 0.99 + ...), but for what lies beyond the end of the episode.
-    error = 0.5 * (
-        float(sac_lag.discounted_limit(jnp.float32(300.0), 0.99, 1000)) - float(metrics["cost_value"])
-    )
-    np.testing.assert_allclose(after.error, error, rtol=1e-5)
-    np.testing.assert_allclose(metrics["violation"] - metrics["cost_value"] + 9.9996, error, rtol=1e-4)
-    unmeasured, _ = sac_lag.learn(config, jnp.float32(100.0), state, BATCH, KEY)
-    assert float(unmeasured.error) == 0.0
-    free = replace(BATCH, cost_rate=jnp.float32(-10.0))
+    # 0.3 a step, 0.3 (1 + 0.99 + ...), but for what lies beyond the end of the episode.
+    error = 0.5 * (30.0 - float(metrics["cost_value"]))
+    np.testing.assert_allclose(after.error, error, rtol=1e-3)
+    np.testing.assert_allclose(metrics["violation"] - metrics["cost_value"] + 9.9996, error, rtol=1e-3)
+    for unmeasured in (BATCH, replace(BATCH, episode_cost=jnp.float32(jnp.nan))):
+        assert float(sac_lag.learn(config, jnp.float32(100.0), state, unmeasured, KEY)[0].error) == 0.0
+    free = replace(BATCH, episode_cost=jnp.float32(-10_000.0))
     after, metrics = sac_lag.learn(config, jnp.float32(100.0), state, free, KEY, least_error=0.0)
     assert float(after.error) < 0.0
     np.testing.assert_allclose(metrics["violation"], metrics["cost_value"] - 9.9996, atol=1e-4)

@@ -210,7 +210,8 @@ class Transitions(eqx.Module):
         next_observations: (batch, observation) true successors, also where an episode ended.
         terminated: (batch,) bool, the environment ended the episode; where a time limit did, it is false.
         extra: name -> (batch,), what a method keeps of each step besides.
-        cost_rate: () mean cost of the steps that were taken last, by whoever acts; None where nobody measures it.
+        episode_cost: () mean cost of the episodes that ended last, whoever acted; NaN where none did yet, None where
+            nobody measures it.
     """
 
     observations: Array
@@ -220,7 +221,7 @@ class Transitions(eqx.Module):
     next_observations: Array
     terminated: Array
     extra: dict[str, Array] = eqx.field(default_factory=dict)
-    cost_rate: Array | None = None
+    episode_cost: Array | None = None
 
 
 class Demonstrations(eqx.Module):

@@ -15,8 +15,8 @@ D = `damping` * (limit - mean of C(s, a)) is not in the paper; the authors' code
 while the limit is broken, and *pays* for them while it is kept.
 
 The critic says too little: the actor looks for what it underrates. In SaGui's Static arena it stood at the limit of 5
-while episodes cost 10. So its error, measured cost less what it says, is followed slowly (`calibration`), and added for
-the multiplier. Neither paper nor code have that.
+while episodes cost 10. So its error, what episodes cost less what it says, is followed slowly (`calibration`), and
+added for the multiplier: in the end the limit holds for the mean cost of an episode. Neither paper nor code have that.
 
 A multiplier that is the softplus of a parameter, as in both, sinks to nothing while the limit is kept, where its
 gradient vanishes and it may stay. By default it is moved itself and cut off at 0.
@@ -66,7 +66,7 @@ class State(eqx.Module):
     Attributes:
         sac: of SAC, with a critic of costs.
         multiplier: state of its rule.
-        error: () by how much the steps really cost more than the critic says.
+        error: () by how much episodes really cost more than the critic says.
         episode_length: steps of an episode, which the limit is about.
     """
 
@@ -129,11 +129,10 @@ def learn(
         config, state.sac, batch, key, price=price, cost_discount=config.cost_discount, **options
     )
     error = state.error
-    if batch.cost_rate is not None:
-        measured = discounted_limit(
-            batch.cost_rate * state.episode_length, config.cost_discount, state.episode_length
-        )
-        error = error + config.calibration * (measured - metrics["cost_value"] - error)
+    if batch.episode_cost is not None:
+        measured = discounted_limit(batch.episode_cost, config.cost_discount, state.episode_length)
+        apart = measured - metrics["cost_value"] - error
+        error = error + config.calibration * jnp.where(jnp.isnan(measured), 0.0, apart)
     violation = metrics["cost_value"] + jnp.maximum(error, least_error) - limit
     moved = rule.update(state.multiplier, violation)
     metrics = metrics | {"multiplier": multiplier, "violation": violation, "critic_error": error}

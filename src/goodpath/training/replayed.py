@@ -44,11 +44,13 @@ class Training(eqx.Module):
         learners: the method's states, stacked.
         replay: the steps of each seed.
         keys: (seeds,) sources of randomness.
+        episode_costs: (seeds,) mean costs of the episodes of the last stretch; NaN before the first.
     """
 
     learners: Any
     replay: Table
     keys: Array
+    episode_costs: Array
 
 
 @partial(
@@ -78,27 +80,31 @@ def _learn(
         The new states, (seeds,) mean metrics, and the policies that act next.
     """
     replay = states.replay.push(rows, ring)
+    costs = states.episode_costs
     if not number:
-        return Training(states.learners, replay, states.keys), {}, jax.vmap(method.acts)(states.learners)
+        return (
+            Training(states.learners, replay, states.keys, costs),
+            {},
+            jax.vmap(method.acts)(states.learners),
+        )
     keys, draw_keys, update_keys = jnp.moveaxis(
         jax.vmap(lambda key: jax.random.split(key, 3))(states.keys), 1, 0
     )
     places = replay.draw(draw_keys, counts, number)
-    cost_rates = jnp.mean(jax.vmap(layout.unpack)(rows).costs, axis=1)
 
     def one_seed(seed: tuple[Any, Array, Array, Array]) -> tuple[Any, Metrics]:
-        learner, its_places, key, cost_rate = seed
+        learner, its_places, key, cost = seed
 
         def step(learner: Any, drawn: tuple[Array, Array]) -> tuple[Any, Metrics]:
             place, key = drawn
-            batch = replace(layout.unpack(replay.rows[place]), cost_rate=cost_rate)
+            batch = replace(layout.unpack(replay.rows[place]), episode_cost=cost)
             return method.update(config, cost_limit, learner, batch, shown, key)
 
         learner, metrics = jax.lax.scan(step, learner, (its_places, jax.random.split(key, number)))
         return learner, jax.tree.map(jnp.mean, metrics)
 
     learners, metrics = jax.lax.map(
-        one_seed, (states.learners, places, update_keys, cost_rates), batch_size=together
+        one_seed, (states.learners, places, update_keys, costs), batch_size=together
     )
     if wait:
         ready = jnp.all(replay.size > config.batch, axis=1)
@@ -107,7 +113,7 @@ def _learn(
             learners,
             states.learners,
         )
-    return Training(learners, replay, keys), metrics, jax.vmap(method.acts)(learners)
+    return Training(learners, replay, keys, costs), metrics, jax.vmap(method.acts)(learners)
 
 
 @partial(jax.jit, static_argnames=("which",))
@@ -165,6 +171,7 @@ class ReplayProgram:
             fresh(method.init, config, env.spec, keys),
             Table.empty(len(self.seeds), len(self._counts), capacity, self._layout.width),
             jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
+            jnp.full(len(self.seeds), jnp.nan, jnp.float32),
         )
 
     def begin_from(self, run: Path) -> None:
@@ -175,7 +182,7 @@ class ReplayProgram:
         """
         parts = {"actor": "actor", "critics": "critics", "targets": "critics"}
         learners = taken_over(self.states.learners, run, parts, len(self.seeds))
-        self.states = Training(learners, self.states.replay, self.states.keys)
+        self.states = replace(self.states, learners=learners)
 
     @property
     def learnt(self) -> Any:
@@ -296,7 +303,10 @@ class ReplayProgram:
             if learns:
                 learnt.append(metrics)
         means = {name: np.mean([one[name] for one in learnt], axis=0) for name in (learnt or [{}])[0]}
-        return means | tally.scores() | ({} if composite is None else composite.scores())
+        scores = tally.scores()
+        costs = np.where(scores["episodes"] > 0, scores["cost"], np.nan)
+        self.states = replace(self.states, episode_costs=jnp.asarray(costs, jnp.float32))
+        return means | scores | ({} if composite is None else composite.scores())
 
 
 class Tally:
