@@ -155,8 +155,11 @@ def deviations(plan: Plan) -> list[str]:
         "trained for as many, where the authors' code says 9,000,000 in Dynamic.",
         f"Ours has {len(plan.seeds)} seeds, the paper 10.",
         "The arenas stand on MuJoCo 4 and safety-gymnasium's robots, not on OpenAI's Safety Gym.",
-        "SaGui here is our default preset: correct densities, a multiplier that is moved itself, a floor under omega; "
-        "`sagui-paper` and `sagui-release` are the others.",
+        "SaGui here is our default preset: the guide's divergence in the actor's loss and not in the reward, a guide "
+        "who acts alone in the first 10,000 steps, a multiplier that hears what episodes cost; `sagui-paper` and "
+        "`sagui-release` are the others.",
+        f"Guides are trained for a cost of {arena.guide_limit:g}, students for {arena.limit:g}; the authors' code "
+        "names 20 for the guide of Dynamic alone.",
         "All methods of the SAC family act in ten copies of the arena for each seed, with as many updates as steps.",
         "EGPO's expert is our SAC-Lagrangian.",
     ]
