@@ -21,7 +21,7 @@ from goodpath.training.layout import Layout
 from goodpath.training.states import strong
 from goodpath.trajectories import Dataset
 
-TOGETHER = 10  # seeds
+TOGETHER = 5  # seeds
 TALLIES = ("return", "cost", "length", "goal")
 
 
@@ -189,8 +189,8 @@ def demonstrations(dataset: Dataset) -> Demonstrations:
 
 
 def groups(seeds: Sequence[int]) -> list[Array]:
-    """Random keys of the seeds, in groups that are trained side by side; two where each has half of one or more."""
-    number = max(-(-len(seeds) // TOGETHER), 1 + (len(seeds) > TOGETHER // 2))
+    """Random keys of the seeds, in groups that are trained side by side."""
+    number = -(-len(seeds) // TOGETHER)
     return [
         jnp.stack([jax.random.key(seed) for seed in group.tolist()])
         for group in np.array_split(np.array(seeds), number)
@@ -228,8 +228,8 @@ def abreast(advance: Callable[[Any], tuple[Any, Metrics]], states: Sequence[Any]
 class CompiledProgram:
     """Trains all seeds of one off-policy method in one task.
 
-    Five to ten seeds run side by side (`vmap`): one seed's matrices are too small to fill a core, and what many more
-    need does not stay in its cache. Each such group has a thread, see `abreast`.
+    Up to five seeds run side by side (`vmap`): one seed's matrices are too small to fill a core, and what more than
+    five need does not stay in its cache. Each such group has a thread, see `abreast`.
 
     Args:
         method: what to train.
