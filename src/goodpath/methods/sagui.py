@@ -28,8 +28,8 @@ and `--hidden 256 256 --batch 256` are for the others). `release` follows the au
 damping, ratios squared in the critics' losses, densities of squashed actions that are taken at the wrong place, and
 no learning before the guide has filled a batch. `default` distils in the actor's loss, with a floor of 0.01, a
 multiplier that is moved itself from 3 on and hears what steps really cost, critics without ratios, and a guide who
-begins. `egpo` is the baseline of an expert who takes over after a
-step that costs, without distillation: its guide is a policy of the same task.
+begins. `egpo` is the baseline of an expert who takes over after a step that costs, without distillation: its guide is a
+policy of the same task.
 """
 
 from dataclasses import dataclass, replace
@@ -44,7 +44,8 @@ from goodpath.methods.contract import Demonstrations, Guidance, Metrics, OffPoli
 from goodpath.policies import SquashedGaussianPolicy
 from goodpath.spec import Spec
 
-_FAR, _NARROW = 2.0, -2.3
+_FAR = 2.0  # means before tanh
+_NARROW = -2.3  # log standard deviations
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Config(sac_lag.Config):
     composition: Literal["control-switch", "linear-decay", "student", "guide"] = "control-switch"
     """Who acts."""
     omega: Literal["multiplier", "decayed"] = "multiplier"
-    """What the weight of the guide's log-density follows."""
+    """What the weight of the guide's opinion follows."""
     omega_scale: float = 1.0
     """Factor on it; of the multiplier, or at the start of the run."""
     omega_floor: float = 0.01
@@ -113,7 +114,7 @@ def init(config: Config, spec: Spec, key: Array) -> State:
 
 
 def weight(config: Config, state: State) -> Array:
-    """() omega, the weight of the guide's log-density."""
+    """() omega, the weight of the guide's opinion."""
     if config.omega == "multiplier":
         follows = sac_lag.dual(config).multiplier(state.lag.multiplier)
     else:
@@ -164,7 +165,7 @@ def divergence(actor: SquashedGaussianPolicy, observations: Array, mean: Array, 
         actor: of the student.
         observations: (batch, observation).
         mean: (batch, action) of the guide, before tanh; cut off where tanh hardly changes any more.
-        log_std: (batch, action) of the guide, no less than a tenth's.
+        log_std: (batch, action) of the guide, taken as no less than that of a tenth.
     """
     # tanh is one-to-one, so the divergence is that of the Gaussians before it.
     own_mean, own_log_std = actor.moments(observations)
