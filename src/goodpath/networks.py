@@ -163,6 +163,7 @@ def xavier_mlp(
     *,
     heads: Sequence[int] = (),
     bias: float = 0.0,
+    last_gain: float = 1.0,
     activation: Activation = "relu",
 ) -> MLP:
     """An MLP with Xavier-uniform weights, drawn between +- sqrt(6 / (inputs + outputs)) of their layer.
@@ -172,6 +173,7 @@ def xavier_mlp(
         key: JAX random key.
         heads: outputs of several last layers side by side, each drawn as a layer of its own.
         bias: what all biases begin with.
+        last_gain: factor on the weights of the last layer.
         activation: see `MLP`.
     """
     layers: list[tuple[int, tuple[int, ...]]]
@@ -188,5 +190,6 @@ def xavier_mlp(
         jnp.concatenate([draw(jax.random.fold_in(k, i), inputs, out) for i, out in enumerate(outs)], axis=1)
         for k, (inputs, outs) in zip(keys, layers, strict=True)
     ]
+    weights[-1] = last_gain * weights[-1]
     biases = [jnp.full(weight.shape[1], bias, jnp.float32) for weight in weights]
     return MLP(tuple(weights), tuple(biases), activation=activation)

@@ -278,7 +278,7 @@ def test_omega_follows_the_multiplier_and_the_guide_s_opinion_joins_reward_or_lo
         config, LIMIT, state.lag, paid, KEY, penalty=penalty, weights=ratio, critic_weights=ratio**power
     )
     for a, b in zip(jax.tree.leaves(after.lag), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
 def test_the_divergence_is_the_mean_of_what_densities_differ_by():

@@ -209,7 +209,7 @@ class Transitions(eqx.Module):
         costs: (batch,).
         next_observations: (batch, observation) true successors, also where an episode ended.
         terminated: (batch,) bool, the environment ended the episode; where a time limit did, it is false.
-        extra: name -> (batch,), what a method keeps of each step besides.
+        extra: name -> (batch,) or (batch, numbers), what a method keeps of each step besides.
         episode_cost: () mean cost of the episodes that ended last, whoever acted; NaN where none did yet, None where
             nobody measures it.
     """
@@ -294,7 +294,8 @@ class OffPolicyMethod:
             `info` being the step's; the task's own when None.
         guidance: config -> how a guide takes part; None when there is no guide. The batch then holds, of each
             step, `guide_log_prob` of the action under the guide, and `ratio` of the student's density to that of who
-            acted, within bounds, which is 1 for the student's steps.
+            acted, within bounds, which is 1 for the student's steps; and `guide_mean` and `guide_log_std` of the guide
+            there, before tanh.
     """
 
     name: str

@@ -125,9 +125,8 @@ def init(config: Config, spec: Spec, key: Array, critics: int = 2) -> State:
         raise GoodpathError(f"{spec.name or 'the task'} has discrete actions; take sac-discrete for it.")
     actor_key, *critic_keys = jax.random.split(key, 1 + critics)
     sizes = (spec.observation_size + spec.action_size, *config.hidden, 1)
-    network = xavier_mlp((spec.observation_size, *config.hidden, 2 * spec.action_size), actor_key)
-    *first, last = network.weights
-    network = eqx.tree_at(lambda net: net.weights, network, (*first, config.initial_gain * last))
+    outline = (spec.observation_size, *config.hidden, 2 * spec.action_size)
+    network = xavier_mlp(outline, actor_key, last_gain=config.initial_gain)
     actor = SquashedGaussianPolicy(network, spec.action_low, spec.action_high)
     stacked = jax.vmap(lambda k: xavier_mlp(sizes, k))(jnp.stack(critic_keys))
     return State(

@@ -207,8 +207,9 @@ class Composite:
         self, guidance: Guidance, guide: Guide, shape: tuple[int, int], half: float, step: int = 0
     ) -> None:
         self._guidance, self._guide, self._half = guidance, guide, half
-        self._switches = guidance.composition == "control-switch" and step >= guidance.first
-        leads = guidance.composition == "control-switch" and not self._switches
+        switches = guidance.composition == "control-switch"
+        leads = switches and step < guidance.first
+        self._switches = switches and not leads
         self.guided = np.full(shape, leads or guidance.composition == "guide")
         self._stepwise, self._fresh = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
         self._steps, self._ratios, self._number = np.zeros(shape[0]), np.zeros(shape[0]), 0

@@ -80,13 +80,8 @@ def _learn(
         The new states, (seeds,) mean metrics, and the policies that act next.
     """
     replay = states.replay.push(rows, ring)
-    costs = states.episode_costs
     if not number:
-        return (
-            Training(states.learners, replay, states.keys, costs),
-            {},
-            jax.vmap(method.acts)(states.learners),
-        )
+        return replace(states, replay=replay), {}, jax.vmap(method.acts)(states.learners)
     keys, draw_keys, update_keys = jnp.moveaxis(
         jax.vmap(lambda key: jax.random.split(key, 3))(states.keys), 1, 0
     )
@@ -104,7 +99,7 @@ def _learn(
         return learner, jax.tree.map(jnp.mean, metrics)
 
     learners, metrics = jax.lax.map(
-        one_seed, (states.learners, places, update_keys, costs), batch_size=together
+        one_seed, (states.learners, places, update_keys, states.episode_costs), batch_size=together
     )
     if wait:
         ready = jnp.all(replay.size > config.batch, axis=1)
@@ -113,7 +108,8 @@ def _learn(
             learners,
             states.learners,
         )
-    return Training(learners, replay, keys, costs), metrics, jax.vmap(method.acts)(learners)
+    after = replace(states, learners=learners, replay=replay, keys=keys)
+    return after, metrics, jax.vmap(method.acts)(learners)
 
 
 @partial(jax.jit, static_argnames=("which",))
