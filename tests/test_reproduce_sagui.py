@@ -37,6 +37,15 @@ def test_guides_are_trained_in_their_own_task_and_students_start_from_them(tmp_p
     assert (cells["egpo"].config.omega_scale, cells["egpo"].config.omega_floor) == (0.0, 0.0)
 
 
+def test_guides_can_be_trained_for_less(tmp_path):
+    shorter = replace(plan(tmp_path, ("sagui", "cpo-pre")), study=sagui.study(0.2), options={"updates": 0.5})
+    steps = {cell.name: (cell.config.steps, cell.start.config.steps) for cell in shorter.cells()}
+    assert steps == {"sagui": (100, 20), "cpo-pre": (100, 20)}
+    said = " ".join(sagui.deviations(shorter))
+    assert "guides for 20" in said
+    assert "--updates is 1, ours 0.5" in said
+
+
 def test_a_small_grid_from_end_to_end(tmp_path):
     few = {"hidden": (4,), "batch": 8, "updates": 0.01, "num_envs": 1, "start": 0}
     asked = replace(plan(tmp_path, ("sagui", "sac-lag"), "static", 1000), seeds=(0,), options=few, episodes=1)

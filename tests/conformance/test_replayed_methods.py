@@ -163,9 +163,9 @@ def test_large_networks_take_turns_and_learn_the_same(monkeypatch):
 def test_episodes_are_counted_when_they_end():
     tally = Tally(1, 2)
     ones = np.ones((1, 2))
-    tally.add(ones, 2 * ones, np.array([[True, False]]))
-    tally.add(ones, 0 * ones, np.array([[False, True]]))
-    tally.add(ones, 4 * ones, np.array([[False, False]]))
+    tally.add(ones, 2 * ones, np.array([[True, False]]), 5 * ones)
+    tally.add(ones, 0 * ones, np.array([[False, True]]), 2 * ones)
+    tally.add(ones, 4 * ones, np.array([[False, False]]), 4 * ones)
     scores = tally.scores()
     expected = {"return": 1.5, "cost": 2.0, "length": 1.5, "episodes": 2.0, "cost_rate": 2.0}
     assert {name: float(value[0]) for name, value in scores.items()} == expected

@@ -376,6 +376,30 @@ def test_a_straight_way_pays_its_length():
         sagui_guide.earn(config, np.ones(2), {})
 
 
+def test_leaving_can_cost_where_it_ends_the_episode():
+    outside = {"outside": np.array([True, False])}
+    dear = sagui_guide.Config(exit_cost=10.0)
+    assert sagui_guide.charge(dear, np.ones(2), outside).tolist() == [11.0, 1.0]
+    for config in (replace(dear, exit_cost=0.0), replace(dear, arena_guard=False)):
+        assert sagui_guide.charge(config, np.ones(2), {}).tolist() == [1.0, 1.0]
+
+
+def test_what_leaving_costs_counts_for_the_limit_and_not_in_the_log():
+    seen = {}
+    for exit_cost in (0.0, 1000.0):
+        config = sagui_guide.Config(
+            exit_cost=exit_cost, steps=1000, num_envs=1, start=1000, hidden=(4,), updates=0.01
+        )
+        env = envs.make("SaguiSemiDynamicGuide-v0", 1, guard="end")
+        program = ReplayProgram(sagui_guide.SAGUI_GUIDE, config, env, 1.0, [0])
+        log = program.advance(1000)
+        assert log["length"] < 1000, "it has left"
+        seen[exit_cost] = float(log["cost"][0]), float(program.states.episode_costs[0])
+    (own, counted), (same, dear) = seen.values()
+    assert own == counted == same
+    np.testing.assert_allclose(dear, own + 1000.0)
+
+
 def test_novelty_is_the_distance_to_the_nearest_others():
     features, seen = numbers(0, 3, 8), numbers(1, 20, 3)
     found = sagui_guide.novelty(jnp.asarray(features), jnp.asarray(seen), 4)

@@ -112,6 +112,14 @@ class Sagui:
     """Of each run."""
     steps: int = 0
     """Environment steps of each seed; 0 is as many as in the paper: 1.5, 3 and 4.5 million."""
+    guide_steps: int = 0
+    """Environment steps of guides and of pre-training; 0 is as many as of the others."""
+    hidden: tuple[int, ...] = ()
+    """Sizes of the hidden layers; as in the paper when left out: 32 32, 64 64 and 256 256."""
+    batch: int = 0
+    """Steps in an update; 0 is as many as in the paper: 32, 64 and 256."""
+    updates: float = 0.0
+    """Updates for every environment step, in the SAC family; 0 is one."""
     preset: str = "default"
     """Preset of those methods that have it."""
     episodes: int = 50
@@ -184,17 +192,19 @@ def _sagui(arguments: list[str]) -> int:
     worst = 0
     for name in chosen.arenas:
         arena = sagui.ARENAS[name]
+        steps = chosen.steps or arena.steps
+        given = {"hidden": chosen.hidden, "batch": chosen.batch, "updates": chosen.updates}
         plan = Plan(
-            study=sagui.STUDY,
+            study=sagui.study(chosen.guide_steps / steps if chosen.guide_steps else 1.0),
             tasks=(arena.task,),
             methods=chosen.methods,
             seeds=chosen.seeds,
-            steps=chosen.steps or arena.steps,
+            steps=steps,
             limits=arena.limits,
             out=chosen.out / name,
             preset=chosen.preset,
             episodes=chosen.episodes,
-            options=arena.options,
+            options={**arena.options, **{option: value for option, value in given.items() if value}},
             command=" ".join(["goodpath", "reproduce", "sagui", *arguments]),
         )
         worst = max(worst, _make(plan, chosen.only_table, chosen.quiet))

@@ -292,6 +292,7 @@ class OffPolicyMethod:
             arena too; nothing when empty.
         earn: (config, rewards, info) -> (num_envs,) what is remembered as the rewards of a step of a simulator,
             `info` being the step's; the task's own when None.
+        charge: (config, costs, info) -> the same of costs; they count for the limit as they are remembered.
         guidance: config -> how a guide takes part; None when there is no guide. The batch then holds, of each
             step, `guide_log_prob` of the action under the guide, and `ratio` of the student's density to that of who
             acted, within bounds, which is 1 for the student's steps; and `guide_mean` and `guide_log_std` of the guide
@@ -310,6 +311,7 @@ class OffPolicyMethod:
     demonstrated: bool = False
     guard: Callable[[Any], Literal["", "tell", "end"]] = lambda config: ""
     earn: Callable[[Any, NDArray[np.float64], dict[str, NDArray[Any]]], NDArray[np.float64]] | None = None
+    charge: Callable[[Any, NDArray[np.float64], dict[str, NDArray[Any]]], NDArray[np.float64]] | None = None
     guidance: Callable[[Any], Guidance] | None = None
 
 

@@ -11,7 +11,8 @@ explore, and a reward r makes it go far (`explore`):
 
 An arena guard, in the authors' code but not in the paper, ends an episode where the agent acts from beyond the square
 in which objects are placed, and pays nothing for that step. It belongs to the place that guides are trained in, and
-is not there when the guide acts elsewhere.
+is not there when the guide acts elsewhere. While costs have a high price, to end the episode is the cheapest thing to
+do: a Car drives straight out. So leaving can cost as well (`exit_cost`, in no code but ours), at the same price.
 
 The guide keeps `margin` below the cost limit: what is safe in the source within a limit is safe in a target with one at
 least as high, if states that look alike to the guide cost alike.
@@ -62,6 +63,8 @@ class Config(sac_lag.Config):
     """Random features of an observation, for novelty."""
     arena_guard: bool = True
     """End episodes beyond the arena; for navigation tasks."""
+    exit_cost: float = 0.0
+    """What acting from beyond the arena counts as, for the limit, where that ends the episode."""
     margin: float = 0.0
     """How far below the cost limit to stay."""
 
@@ -128,6 +131,13 @@ def earn(config: Config, rewards: NDArray[np.float64], info: dict[str, NDArray[A
     return config.explore_scale * way(info, config.arena_guard)
 
 
+def charge(config: Config, costs: NDArray[np.float64], info: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """(num_envs,) costs of a step, with that of leaving a guarded arena."""
+    if not config.arena_guard or not config.exit_cost:
+        return costs
+    return costs + config.exit_cost * info["outside"]
+
+
 _DEFAULT = Config()
 SAGUI_GUIDE = OffPolicyMethod(
     name="sagui-guide",
@@ -145,8 +155,8 @@ SAGUI_GUIDE = OffPolicyMethod(
             calibration=0.0,
             damping=10.0,
         ),
-        "semi-dynamic": replace(_DEFAULT, hidden=(64, 64), batch=64, steps=3_000_000),
-        "dynamic": replace(_DEFAULT, hidden=(256, 256), batch=256, steps=9_000_000),
+        "semi-dynamic": replace(_DEFAULT, hidden=(64, 64), batch=64, steps=3_000_000, exit_cost=10.0),
+        "dynamic": replace(_DEFAULT, hidden=(256, 256), batch=256, steps=9_000_000, exit_cost=10.0),
     },
     init=init,
     update=update,
@@ -155,4 +165,5 @@ SAGUI_GUIDE = OffPolicyMethod(
     document=__doc__ or "",
     guard=guard,
     earn=earn,
+    charge=charge,
 )

@@ -4,7 +4,7 @@ The paper has curves and no tables, so no figures stand beside ours; its outcome
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class Arena:
     Attributes:
         name: of its tasks, between `Sagui` and `Student-v0`.
         steps: of a student in the paper.
-        options: networks and batches.
+        options: networks, batches, and what it costs a guide to leave; each method takes those that it has.
         limit: of the student.
         guide_limit: of the guide; the authors' code names it for Dynamic alone.
     """
@@ -48,8 +48,12 @@ class Arena:
 # A guide takes over when something has already cost, so it is trained for less than the student may cost.
 ARENAS = {
     "static": Arena("Static", 1_500_000, {"hidden": (32, 32), "batch": 32}, 5.0, 2.0),
-    "semi-dynamic": Arena("SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 4.0),
-    "dynamic": Arena("Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256}, 25.0, 20.0),
+    "semi-dynamic": Arena(
+        "SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64, "exit_cost": 10.0}, 8.0, 4.0
+    ),
+    "dynamic": Arena(
+        "Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256, "exit_cost": 10.0}, 25.0, 20.0
+    ),
 }
 _HOME = {arena.task: arena.task.replace("Student", "Guide") for arena in ARENAS.values()}
 
@@ -150,9 +154,10 @@ def markdown(found: dict[str, Any]) -> str:
 def deviations(plan: Plan) -> list[str]:
     """What differs from the paper in a plan."""
     arena = next(arena for arena in ARENAS.values() if arena.task == plan.tasks[0])
+    guide_steps = round(plan.steps * plan.study.variants["guide"].steps)
     return [
-        f"Ours is trained for {plan.steps:,} steps of each seed, the paper's for {arena.steps:,}; guides are "
-        "trained for as many, where the authors' code says 9,000,000 in Dynamic.",
+        f"Ours is trained for {plan.steps:,} steps of each seed, the paper's for {arena.steps:,}; guides for "
+        f"{guide_steps:,}, where the authors' code says 9,000,000 in Dynamic.",
         f"Ours has {len(plan.seeds)} seeds, the paper 10.",
         "The arenas stand on MuJoCo 4 and safety-gymnasium's robots, not on OpenAI's Safety Gym.",
         "SaGui here is our default preset: the guide's divergence in the actor's loss and not in the reward, a guide "
@@ -162,7 +167,21 @@ def deviations(plan: Plan) -> list[str]:
         "names 20 for the guide of Dynamic alone.",
         "All methods of the SAC family act in ten copies of the arena for each seed, with as many updates as steps.",
         "EGPO's expert is our SAC-Lagrangian.",
+        *(
+            f"The paper's --{name} is {arena.options.get(name, 1)}, ours {value}."
+            for name, value in plan.options.items()
+            if value != arena.options.get(name)
+        ),
     ]
+
+
+def study(guide_steps: float = 1.0) -> Study:
+    """`STUDY`, with guides and pre-training for a share of a student's steps."""
+    shorter = {
+        name: replace(variant, steps=guide_steps) if variant.limits == ("guide",) else variant
+        for name, variant in VARIANTS.items()
+    }
+    return replace(STUDY, variants=shorter)
 
 
 STUDY = Study(

@@ -258,12 +258,14 @@ class ReplayProgram:
                 else:
                     _, actions = policies.draw(observations, noise[:, t])
                 step = self.env.step(actions.reshape(-1, width))
-                rewards = step.rewards
+                rewards, costs = step.rewards, step.costs
                 if self.method.earn is not None:
                     rewards = self.method.earn(self.config, rewards, step.info)
+                if self.method.charge is not None:
+                    costs = self.method.charge(self.config, costs, step.info)
                 shaped = {
                     "rewards": rewards.reshape(number, copies),
-                    "costs": step.costs.reshape(number, copies),
+                    "costs": costs.reshape(number, copies),
                     "terminated": step.terminated.reshape(number, copies),
                 }
                 self._layout.pack(
@@ -275,7 +277,8 @@ class ReplayProgram:
                     **extra,
                 )
                 ended = (step.terminated | step.truncated).reshape(number, copies)
-                tally.add(shaped["rewards"], shaped["costs"], ended)
+                own = step.costs.reshape(number, copies)
+                tally.add(shaped["rewards"], own, ended, shaped["costs"])
                 if composite is not None:
                     composite.after(shaped["costs"], ended)
                 seen = step.observations.reshape(number, copies, size)
@@ -300,8 +303,7 @@ class ReplayProgram:
                 learnt.append(metrics)
         means = {name: np.mean([one[name] for one in learnt], axis=0) for name in (learnt or [{}])[0]}
         scores = tally.scores()
-        costs = np.where(scores["episodes"] > 0, scores["cost"], np.nan)
-        self.states = replace(self.states, episode_costs=jnp.asarray(costs, jnp.float32))
+        self.states = replace(self.states, episode_costs=jnp.asarray(tally.charged(), jnp.float32))
         return means | scores | ({} if composite is None else composite.scores())
 
 
@@ -314,25 +316,37 @@ class Tally:
     """
 
     def __init__(self, seeds: int, copies: int) -> None:
-        self._sums = np.zeros((3, seeds, copies))  # return, cost, length of the episodes under way
-        self._finished = np.zeros((4, seeds))  # the same of those that ended, and their number
+        # Return, cost, length and what they are charged, of the episodes under way.
+        self._sums = np.zeros((4, seeds, copies))
+        self._finished = np.zeros((5, seeds))  # the same of those that ended, and their number
         self._cost, self._steps = np.zeros(seeds), 0
 
-    def add(self, rewards: NDArray[Any], costs: NDArray[Any], ended: NDArray[np.bool_]) -> None:
-        """One step: (seeds, copies) rewards, costs, and which episodes it ended."""
-        self._sums += np.stack([rewards, costs, np.ones_like(costs)])
+    def add(
+        self,
+        rewards: NDArray[Any],
+        costs: NDArray[Any],
+        ended: NDArray[np.bool_],
+        charged: NDArray[Any],
+    ) -> None:
+        """One step: (seeds, copies) rewards, costs, which episodes it ended, and costs as the limit counts them."""
+        self._sums += np.stack([rewards, costs, np.ones_like(costs), charged])
         self._cost += costs.mean(axis=1)
         self._steps += 1
         if ended.any():
-            self._finished[:3] += (self._sums * ended).sum(axis=2)
-            self._finished[3] += ended.sum(axis=1)
+            self._finished[:4] += (self._sums * ended).sum(axis=2)
+            self._finished[4] += ended.sum(axis=1)
             self._sums *= ~ended
 
     def scores(self) -> dict[str, NDArray[np.float64]]:
         """(seeds,) means over the episodes that ended, their number, and the cost of a step."""
-        sums = self._finished[:3] / np.maximum(self._finished[3], 1)
+        sums = self._finished[:3] / np.maximum(self._finished[4], 1)
         names = dict(zip(("return", "cost", "length"), sums, strict=True))
-        return names | {"episodes": self._finished[3].copy(), "cost_rate": self._cost / self._steps}
+        return names | {"episodes": self._finished[4].copy(), "cost_rate": self._cost / self._steps}
+
+    def charged(self) -> NDArray[np.float64]:
+        """(seeds,) mean cost of an episode as the limit counts it; NaN where none has ended."""
+        number = self._finished[4]
+        return np.where(number > 0, self._finished[3] / np.maximum(number, 1), np.nan)
 
 
 def stretch(config: Any, spec: Spec) -> int:
