@@ -203,6 +203,18 @@ def test_a_run_may_go_on_from_another_s_networks(tmp_path):
     other = make_config(find("sac-lag"), "default", SMALL | {"hidden": (4,)})
     with pytest.raises(GoodpathError, match="same --hidden"):
         ReplayProgram(find("sac-lag"), other, envs.make(TASK, 3), 2.0, (0,)).begin_from(tmp_path / "a")
+    scaled = make_config(find("sac-lag"), "default", SMALL | {"normalize": True})
+    seeing = ReplayProgram(find("sac-lag"), scaled, envs.make(TASK, 3), 2.0, (0,))
+    with pytest.raises(GoodpathError, match="--normalize"):
+        seeing.begin_from(tmp_path / "a")
+    seeing.advance(seeing.total_steps)
+    checkpoint.save(tmp_path / "c" / "checkpoints", 1, seeing.states, {})
+    with pytest.raises(GoodpathError, match="--normalize"):
+        trained.begin_from(tmp_path / "c")
+    again = ReplayProgram(find("sac-lag"), scaled, envs.make(TASK, 3), 2.0, (0,))
+    again.begin_from(tmp_path / "c")
+    for a, b in zip(jax.tree.leaves(again.policy(0)), jax.tree.leaves(seeing.policy(0)), strict=True):
+        np.testing.assert_array_equal(a, b)
     with pytest.raises(GoodpathError, match="no checkpoint"):
         trained.begin_from(tmp_path)
     result = train(

@@ -181,6 +181,25 @@ def test_damping_pays_for_costs_while_the_limit_is_kept_and_adds_to_their_price_
     np.testing.assert_allclose(damped["loss"] - plain["loss"], wanted - 0.7, atol=1e-4)
 
 
+def test_with_normalisation_units_of_observations_do_not_matter():
+    units, shift = jnp.array([1e-2, 1.0, 1e3]), jnp.array([0.0, 5.0, -1e3])
+    measured = [BATCH, replace(BATCH, observations=BATCH.observations * units + shift)]
+    measured[1] = replace(measured[1], next_observations=BATCH.next_observations * units + shift)
+    config = replace(SMALL, normalize=True)
+    actions = []
+    for batch, plain in zip(measured, (numbers(8, 5, 3), numbers(8, 5, 3) * units + shift), strict=True):
+        state = sac_lag.init(config, SPEC, KEY)
+        for index in range(5):
+            key = jax.random.fold_in(KEY, index)
+            state, _ = sac_lag.update(config, jnp.float32(1.0), state, batch, None, key)
+        networks = state.sac
+        actions.append(sac.policy(networks)(plain))
+        # What is saved acts on plain observations as the actor does on scaled ones.
+        np.testing.assert_allclose(actions[-1], networks.actor(networks.scaler(plain)), atol=1e-5)
+        np.testing.assert_allclose(networks.scaler.mean, batch.observations.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(*actions, atol=1e-4)
+
+
 PROBE = {
     "hidden": (16, 16),
     "num_envs": 20,

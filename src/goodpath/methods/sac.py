@@ -18,7 +18,7 @@ Adam moves all parameters as one vector: on a CPU a small step costs as much in 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
@@ -31,6 +31,7 @@ from goodpath import duals
 from goodpath.errors import GoodpathError
 from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
 from goodpath.networks import MLP, normal, xavier_mlp
+from goodpath.normalize import Scaler
 from goodpath.policies import SquashedGaussianPolicy
 from goodpath.spec import Spec
 
@@ -76,6 +77,8 @@ class Config:
     """The temperature follows the entropy; else it stays as it is."""
     temperature_learning_rate: float = 1e-3
     """Of Adam, for the logarithm of the temperature."""
+    normalize: bool = False
+    """Networks see observations in units of their spread so far; what is saved takes plain ones."""
     initial: str = ""
     """Folder of a finished run of a method with the same networks, which this one goes on from."""
     target_entropy: float = -1.0
@@ -92,6 +95,7 @@ class State(eqx.Module):
         targets: their slow copies.
         optimizer: moments of Adam over actor and critics.
         temperature: state of its rule.
+        scaler: of observations; None where networks see them as they are.
     """
 
     actor: SquashedGaussianPolicy
@@ -99,6 +103,7 @@ class State(eqx.Module):
     targets: MLP
     optimizer: optax.OptState
     temperature: duals.GradientState
+    scaler: Scaler | None
 
 
 _ADAM = optax.scale_by_adam(eps=1e-8)
@@ -135,7 +140,23 @@ def init(config: Config, spec: Spec, key: Array, critics: int = 2) -> State:
         targets=stacked,
         optimizer=_ADAM.init((actor, stacked)),
         temperature=temperature(config).init(),
+        scaler=Scaler.empty(spec.observation_size) if config.normalize else None,
     )
+
+
+def scaled(state: State, batch: Transitions) -> tuple[State, Transitions]:
+    """The state that has seen the batch, and the batch as its networks see it."""
+    if state.scaler is None:
+        return state, batch
+    scaler = state.scaler.updated(batch.observations)
+    seen = scaler(batch.observations), scaler(batch.next_observations)
+    batch = eqx.tree_at(lambda steps: (steps.observations, steps.next_observations), batch, seen)
+    return replace(state, scaler=scaler), batch
+
+
+def policy(state: State) -> SquashedGaussianPolicy:
+    """The policy for plain observations."""
+    return state.actor if state.scaler is None else state.scaler.fold(state.actor)
 
 
 def values(critics: MLP, observations: Array, actions: Array) -> Array:
@@ -189,7 +210,7 @@ def learn(
     Args:
         config: rates.
         state: what to update.
-        batch: steps from the replay buffer.
+        batch: steps from the replay buffer, as `scaled` gives them.
         key: draws actions.
         penalty: actor -> () what is added to the actor's loss.
         price: (batch,) what the critic of costs says of the batch's actions -> () its weight in the actor's loss.
@@ -238,6 +259,7 @@ def learn(
         targets=optax.incremental_update(critics, state.targets, config.target_rate),
         optimizer=optimizer,
         temperature=warmer,
+        scaler=state.scaler,
     )
     metrics = {
         "loss": actor_loss,
@@ -264,7 +286,7 @@ def update(
     key: Array,
 ) -> tuple[State, Metrics]:
     """One update; neither costs nor demonstrations make a difference."""
-    return learn(config, state, batch, key)
+    return learn(config, *scaled(state, batch), key)
 
 
 SAC = OffPolicyMethod(
@@ -274,7 +296,7 @@ SAC = OffPolicyMethod(
     presets={"default": Config()},
     init=init,
     update=update,
-    acts=lambda state: state.actor,
-    policy=lambda state: state.actor,
+    acts=policy,
+    policy=policy,
     document=__doc__ or "",
 )

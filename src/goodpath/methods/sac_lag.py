@@ -98,6 +98,12 @@ def discounted_limit(cost_limit: Array, cost_discount: float, episode_length: in
     return cost_limit * (steps / episode_length)
 
 
+def scaled(state: State, batch: Transitions) -> tuple[State, Transitions]:
+    """See `sac.scaled`."""
+    networks, batch = sac.scaled(state.sac, batch)
+    return replace(state, sac=networks), batch
+
+
 def learn(
     config: Config,
     cost_limit: Array,
@@ -113,7 +119,7 @@ def learn(
         config: rates.
         cost_limit: () limit on the episode cost.
         state: what to update.
-        batch: steps from the replay buffer.
+        batch: steps from the replay buffer, as `scaled` gives them.
         key: draws actions.
         least_error: the critic's error counts as no less than this.
         options: `penalty`, `weights` and `critic_weights` of `sac.learn`.
@@ -148,7 +154,7 @@ def update(
     key: Array,
 ) -> tuple[State, Metrics]:
     """One update; demonstrations make no difference."""
-    return learn(config, cost_limit, state, batch, key)
+    return learn(config, cost_limit, *scaled(state, batch), key)
 
 
 _DEFAULT = Config()
@@ -169,7 +175,7 @@ SAC_LAG = OffPolicyMethod(
     presets={"default": _DEFAULT, "paper": _PAPER, "release": replace(_PAPER, damping=10.0)},
     init=init,
     update=update,
-    acts=lambda state: state.sac.actor,
-    policy=lambda state: state.sac.actor,
+    acts=lambda state: sac.policy(state.sac),
+    policy=lambda state: sac.policy(state.sac),
     document=__doc__ or "",
 )

@@ -39,7 +39,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from goodpath.methods import sac_lag
+from goodpath.methods import sac, sac_lag
 from goodpath.methods.contract import Demonstrations, Guidance, Metrics, OffPolicyMethod, Transitions
 from goodpath.policies import SquashedGaussianPolicy
 from goodpath.spec import Spec
@@ -133,7 +133,8 @@ def update(
     """One update of SAC-Lagrangian with the guide's opinion; demonstrations make no difference."""
     omega, opinion, ratio = weight(config, state), batch.extra["guide_log_prob"], batch.extra["ratio"]
     moments = batch.extra["guide_mean"], batch.extra["guide_log_std"]
-    apart = divergence(state.lag.sac.actor, batch.observations, *moments)
+    before, batch = sac_lag.scaled(state.lag, batch)
+    apart = divergence(before.sac.actor, batch.observations, *moments)
     penalty = None
     if config.distil == "reward":
         batch = eqx.tree_at(lambda steps: steps.rewards, batch, batch.rewards + omega * opinion)
@@ -146,7 +147,7 @@ def update(
     lag, metrics = sac_lag.learn(
         config,
         cost_limit,
-        state.lag,
+        before,
         batch,
         key,
         least_error=0.0,
@@ -231,8 +232,8 @@ SAGUI = OffPolicyMethod(
     },
     init=init,
     update=update,
-    acts=lambda state: state.lag.sac.actor,
-    policy=lambda state: state.lag.sac.actor,
+    acts=lambda state: sac.policy(state.lag.sac),
+    policy=lambda state: sac.policy(state.lag.sac),
     document=__doc__ or "",
     guidance=guidance,
 )

@@ -32,7 +32,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from goodpath.envs.vector import way
-from goodpath.methods import sac_lag
+from goodpath.methods import sac, sac_lag
 from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
 from goodpath.spec import Spec
 
@@ -109,7 +109,8 @@ def update(
     if config.explore == "novelty":
         paid = config.explore_scale * novelty(state.features, batch.next_observations, config.neighbours)
         batch = eqx.tree_at(lambda steps: steps.rewards, batch, jax.lax.stop_gradient(paid))
-    lag, metrics = sac_lag.learn(config, cost_limit - config.margin, state.lag, batch, key)
+    lag, batch = sac_lag.scaled(state.lag, batch)
+    lag, metrics = sac_lag.learn(config, cost_limit - config.margin, lag, batch, key)
     return State(lag, state.features), metrics | {"explored": jnp.mean(batch.rewards)}
 
 
@@ -139,6 +140,7 @@ def charge(config: Config, costs: NDArray[np.float64], info: dict[str, NDArray[A
 
 
 _DEFAULT = Config()
+_WIDE: dict[str, Any] = {"exit_cost": 10.0, "normalize": True}
 SAGUI_GUIDE = OffPolicyMethod(
     name="sagui-guide",
     title="SaGui's guide: safe exploration without a task",
@@ -155,13 +157,13 @@ SAGUI_GUIDE = OffPolicyMethod(
             calibration=0.0,
             damping=10.0,
         ),
-        "semi-dynamic": replace(_DEFAULT, hidden=(64, 64), batch=64, steps=3_000_000, exit_cost=10.0),
-        "dynamic": replace(_DEFAULT, hidden=(256, 256), batch=256, steps=9_000_000, exit_cost=10.0),
+        "semi-dynamic": replace(_DEFAULT, hidden=(64, 64), batch=64, steps=3_000_000, **_WIDE),
+        "dynamic": replace(_DEFAULT, hidden=(256, 256), batch=256, steps=9_000_000, **_WIDE),
     },
     init=init,
     update=update,
-    acts=lambda state: state.lag.sac.actor,
-    policy=lambda state: state.lag.sac.actor,
+    acts=lambda state: sac.policy(state.lag.sac),
+    policy=lambda state: sac.policy(state.lag.sac),
     document=__doc__ or "",
     guard=guard,
     earn=earn,

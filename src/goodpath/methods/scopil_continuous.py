@@ -117,6 +117,9 @@ def update(
     learn_key, draw_key, noise_key = jax.random.split(key, 3)
     pairs = scopil.draw(config, demonstrations, draw_key)
     noise = normal(noise_key, pairs.actions.shape)
+    before, batch = sac.scaled(state.sac, batch)
+    if before.scaler is not None:
+        pairs = eqx.tree_at(lambda shown: shown.observations, pairs, before.scaler(pairs.observations))
 
     floor, slope = jax.value_and_grad(partial(surprise, config), argnums=0)(state.clone, pairs)
     change, optimizer = optax.adam(config.learning_rate).update(slope, state.optimizer)
@@ -126,7 +129,7 @@ def update(
         return strength * constraint(config, actor, floor, price, pairs, noise)[0]
 
     after, metrics = sac.learn(
-        config, state.sac, batch, learn_key, penalty, entropy_weight=2 * (1 - config.beta)
+        config, before, batch, learn_key, penalty, entropy_weight=2 * (1 - config.beta)
     )
     excess, parts = constraint(config, after.actor, floor, warmth.multiplier(after.temperature), pairs, noise)
     moved = rule.update(state.multiplier, excess) if config.learn_multiplier else state.multiplier
@@ -141,8 +144,8 @@ SCOPIL_CONTINUOUS = OffPolicyMethod(
     presets={"default": Config()},
     init=init,
     update=update,
-    acts=lambda state: state.sac.actor,
-    policy=lambda state: state.sac.actor,
+    acts=lambda state: sac.policy(state.sac),
+    policy=lambda state: sac.policy(state.sac),
     document=__doc__ or "",
     demonstrated=True,
 )

@@ -33,6 +33,15 @@ def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> 
         if (place := _place(name, part)) >= 0
     }
     turns = np.arange(seeds)
+    misfit = GoodpathError(
+        f"the networks of {run} are of another kind or size; give a run of the same family of methods, in a task with "
+        "the same observations, and the same --hidden and --normalize."
+    )
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(states)[0]]
+    for part, source in parts.items():
+        there = any(name.startswith(f".{source}.") for name in found)
+        if there and all(_place(name, part) < 0 for name in paths):
+            raise misfit
 
     def taken(path: Any, leaf: Array) -> Array:
         name = jax.tree_util.keystr(path)
@@ -42,10 +51,7 @@ def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> 
                 continue
             value = found.get(f".{source}.{name[place + len(part) + 2 :]}")
             if value is None or value.shape[1:] != leaf.shape[1:]:
-                raise GoodpathError(
-                    f"the networks of {run} are of another kind or size; give a run of the same family of methods, in "
-                    "a task with the same observations, and the same --hidden."
-                )
+                raise misfit
             return jnp.asarray(value[turns % len(value)], leaf.dtype)
         return leaf
 

@@ -176,7 +176,7 @@ class ReplayProgram:
         Raises:
             GoodpathError: the run's networks are of another kind or size.
         """
-        parts = {"actor": "actor", "critics": "critics", "targets": "critics"}
+        parts = {"actor": "actor", "critics": "critics", "targets": "critics", "scaler": "scaler"}
         learners = taken_over(self.states.learners, run, parts, len(self.seeds))
         self.states = replace(self.states, learners=learners)
 
