@@ -11,7 +11,14 @@ from goodpath.reproduce.run import reproduce
 def plan(out, methods, arena="dynamic", steps=100):
     chosen = sagui.ARENAS[arena]
     return Plan(
-        sagui.STUDY, (chosen.task,), methods, (0, 1), steps, chosen.limits, out, options=chosen.options
+        sagui.study(chosen),
+        (chosen.task,),
+        methods,
+        (0, 1),
+        steps,
+        chosen.limits,
+        out,
+        options=chosen.options,
     )
 
 
@@ -38,9 +45,14 @@ def test_guides_are_trained_in_their_own_task_and_students_start_from_them(tmp_p
 
 
 def test_guides_can_be_trained_for_less(tmp_path):
-    shorter = replace(plan(tmp_path, ("sagui", "cpo-pre")), study=sagui.study(0.2), options={"updates": 0.5})
+    shorter = replace(
+        plan(tmp_path, ("sagui", "cpo-pre")),
+        study=sagui.study(sagui.ARENAS["dynamic"], 0.2, (7,)),
+        options={"updates": 0.5},
+    )
     steps = {cell.name: (cell.config.steps, cell.start.config.steps) for cell in shorter.cells()}
     assert steps == {"sagui": (100, 20), "cpo-pre": (100, 20)}
+    assert {cell.start.seeds for cell in shorter.cells()} == {(7,)}
     said = " ".join(sagui.deviations(shorter))
     assert "guides for 20" in said
     assert "--updates is 1, ours 0.5" in said

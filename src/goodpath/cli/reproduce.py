@@ -114,6 +114,8 @@ class Sagui:
     """Environment steps of each seed; 0 is as many as in the paper: 1.5, 3 and 4.5 million."""
     guide_steps: int = 0
     """Environment steps of guides and of pre-training; 0 is as many as of the others."""
+    guide_seeds: tuple[int, ...] = ()
+    """Of guides and of pre-training, which the others take in turn; the same when left out."""
     hidden: tuple[int, ...] = ()
     """Sizes of the hidden layers; as in the paper when left out: 32 32, 64 64 and 256 256."""
     batch: int = 0
@@ -193,9 +195,10 @@ def _sagui(arguments: list[str]) -> int:
     for name in chosen.arenas:
         arena = sagui.ARENAS[name]
         steps = chosen.steps or arena.steps
+        share = chosen.guide_steps / steps if chosen.guide_steps else 1.0
         given = {"hidden": chosen.hidden, "batch": chosen.batch, "updates": chosen.updates}
         plan = Plan(
-            study=sagui.study(chosen.guide_steps / steps if chosen.guide_steps else 1.0),
+            study=sagui.study(arena, share, chosen.guide_seeds),
             tasks=(arena.task,),
             methods=chosen.methods,
             seeds=chosen.seeds,

@@ -140,7 +140,21 @@ def charge(config: Config, costs: NDArray[np.float64], info: dict[str, NDArray[A
 
 
 _DEFAULT = Config()
-_WIDE: dict[str, Any] = {"exit_cost": 10.0, "normalize": True}
+# Where costs are few and far between, a guide that is careful from the start never finds out where they are: it moves
+# first, and the price comes later.
+_WIDE: dict[str, Any] = {
+    "exit_cost": 10.0,
+    "normalize": True,
+    "explore_scale": 100.0,
+    "initial_multiplier": 1.0,
+    "multiplier_learning_rate": 5e-5,
+    "learn_temperature": True,
+    "target_entropy": 0.3,
+    "initial_temperature": 1.0,
+    "target_rate": 0.03,
+    "discount": 0.97,
+    "cost_discount": 0.97,
+}
 SAGUI_GUIDE = OffPolicyMethod(
     name="sagui-guide",
     title="SaGui's guide: safe exploration without a task",

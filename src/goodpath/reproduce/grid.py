@@ -40,6 +40,7 @@ class Variant:
         start: variant whose policy makes the trajectories that this one starts from: the data of an offline
             method, the expert's episodes of an online one.
         single: trained for the first seed only, as others start from it.
+        seeds: that it is trained for; those of the grid when left out.
         starts_as: option of an online method that names the folder which it starts from.
         trained_in: task -> the task that this row is trained in, where it is another one.
     """
@@ -52,6 +53,7 @@ class Variant:
     steps: float = 1.0
     start: str = ""
     single: bool = False
+    seeds: tuple[int, ...] = ()
     starts_as: str = "expert"
     trained_in: Mapping[str, str] = field(default_factory=dict)
 
@@ -225,7 +227,7 @@ class Plan:
             preset=preset,
             config=make_config(method, preset, {**options, **variant.options}),
             limits=self.limits[variant.limits[0]],
-            seeds=self.seeds[:1] if variant.single else self.seeds,
+            seeds=self.seeds[:1] if variant.single else variant.seeds or self.seeds,
             schedule=Schedule(episodes=max(1, self.episodes // 4), final_episodes=self.episodes),
             folder=home / name,
             start=start,

@@ -20,9 +20,10 @@ class Arena:
     Attributes:
         name: of its tasks, between `Sagui` and `Student-v0`.
         steps: of a student in the paper.
-        options: networks, batches, and what it costs a guide to leave; each method takes those that it has.
+        options: networks and batches.
         limit: of the student.
         guide_limit: of the guide; the authors' code names it for Dynamic alone.
+        guide_preset: of those guides that are paid for moving.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Arena:
     options: Mapping[str, Any]
     limit: float
     guide_limit: float
+    guide_preset: str = "default"
 
     @property
     def task(self) -> str:
@@ -49,11 +51,9 @@ class Arena:
 ARENAS = {
     "static": Arena("Static", 1_500_000, {"hidden": (32, 32), "batch": 32}, 5.0, 2.0),
     "semi-dynamic": Arena(
-        "SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64, "exit_cost": 10.0}, 8.0, 4.0
+        "SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 4.0, "semi-dynamic"
     ),
-    "dynamic": Arena(
-        "Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256, "exit_cost": 10.0}, 25.0, 20.0
-    ),
+    "dynamic": Arena("Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256}, 25.0, 20.0, "dynamic"),
 }
 _HOME = {arena.task: arena.task.replace("Student", "Guide") for arena in ARENAS.values()}
 
@@ -175,13 +175,22 @@ def deviations(plan: Plan) -> list[str]:
     ]
 
 
-def study(guide_steps: float = 1.0) -> Study:
-    """`STUDY`, with guides and pre-training for a share of a student's steps."""
-    shorter = {
-        name: replace(variant, steps=guide_steps) if variant.limits == ("guide",) else variant
-        for name, variant in VARIANTS.items()
-    }
-    return replace(STUDY, variants=shorter)
+def study(arena: Arena, guide_steps: float = 1.0, guide_seeds: tuple[int, ...] = ()) -> Study:
+    """`STUDY` as it is in an arena.
+
+    Args:
+        arena: where.
+        guide_steps: of guides and of pre-training, as a share of a student's.
+        guide_seeds: of guides and of pre-training, which students take in turn; those of the grid when left out.
+    """
+
+    def suited(variant: Variant) -> Variant:
+        if variant.limits != ("guide",):
+            return variant
+        preset = arena.guide_preset if variant.trained_in else variant.preset
+        return replace(variant, steps=guide_steps, seeds=guide_seeds, preset=preset)
+
+    return replace(STUDY, variants={name: suited(variant) for name, variant in VARIANTS.items()})
 
 
 STUDY = Study(
