@@ -18,7 +18,8 @@ The guide keeps `margin` below the cost limit: what is safe in the source within
 least as high, if states that look alike to the guide cost alike.
 
 Deploy it as it was trained: sampled actions are much safer than the most likely ones. Presets have the paper's
-networks: `default` for the Static arena, `semi-dynamic` and `dynamic`.
+networks: `default` for the Static arena, `semi-dynamic` and `dynamic` for those where costs are few and far between.
+There the guide first moves and finds out where they are, and the price comes later; `docs/sagui.md` says why.
 """
 
 from dataclasses import dataclass, replace
@@ -140,8 +141,6 @@ def charge(config: Config, costs: NDArray[np.float64], info: dict[str, NDArray[A
 
 
 _DEFAULT = Config()
-# Where costs are few and far between, a guide that is careful from the start never finds out where they are: it moves
-# first, and the price comes later.
 _WIDE: dict[str, Any] = {
     "exit_cost": 10.0,
     "normalize": True,
