@@ -4,7 +4,7 @@ The paper has curves and no tables, so no figures stand beside ours; its outcome
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ class Arena:
         options: networks and batches.
         limit: of the student.
         guide_limit: of the guide; the authors' code names it for Dynamic alone.
-        guide_preset: of those guides that are paid for moving.
+        guide_preset: of the guides.
+        replayed: what else our default presets of the SAC family take there.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Arena:
     limit: float
     guide_limit: float
     guide_preset: str = "default"
+    replayed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -47,13 +49,22 @@ class Arena:
         }
 
 
+_WIDE = {
+    "normalize": True,
+    "target_entropy": 0.0,
+    "target_rate": 0.03,
+    "discount": 0.97,
+    "cost_discount": 0.97,
+}
 # A guide takes over when something has already cost, so it is trained for less than the student may cost.
 ARENAS = {
     "static": Arena("Static", 1_500_000, {"hidden": (32, 32), "batch": 32}, 5.0, 2.0),
     "semi-dynamic": Arena(
-        "SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 4.0, "semi-dynamic"
+        "SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 4.0, "semi-dynamic", _WIDE
     ),
-    "dynamic": Arena("Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256}, 25.0, 20.0, "dynamic"),
+    "dynamic": Arena(
+        "Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256}, 25.0, 20.0, "dynamic", _WIDE
+    ),
 }
 _HOME = {arena.task: arena.task.replace("Student", "Guide") for arena in ARENAS.values()}
 
@@ -185,10 +196,13 @@ def study(arena: Arena, guide_steps: float = 1.0, guide_seeds: tuple[int, ...] =
     """
 
     def suited(variant: Variant) -> Variant:
-        if variant.limits != ("guide",):
+        if variant.limits == ("guide",):
+            variant = replace(variant, steps=guide_steps, seeds=guide_seeds)
+        if variant.trained_in:
+            return replace(variant, preset=arena.guide_preset)
+        if variant.preset or variant.method not in ("sac-lag", "sagui", "sagui-guide"):
             return variant
-        preset = arena.guide_preset if variant.trained_in else variant.preset
-        return replace(variant, steps=guide_steps, seeds=guide_seeds, preset=preset)
+        return replace(variant, options={**arena.replayed, **variant.options})
 
     return replace(STUDY, variants={name: suited(variant) for name, variant in VARIANTS.items()})
 
