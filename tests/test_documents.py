@@ -18,7 +18,9 @@ def commands(verb):
     blocks = "\n".join(block for text in TEXTS for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
     lines = blocks.replace("\\\n", " ").splitlines()
     words = [shlex.split(line, comments=True) for line in lines if line.startswith(f"goodpath {verb} ")]
-    return sorted({tuple(line[2:]) for line in words if len(line) > 2 and line[2][0].isalpha() and "..." not in line})
+    return sorted(
+        {tuple(line[2:]) for line in words if len(line) > 2 and line[2][0].isalpha() and "..." not in line}
+    )
 
 
 class Parsed(Exception):
