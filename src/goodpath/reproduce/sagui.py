@@ -179,6 +179,10 @@ def deviations(plan: Plan) -> list[str]:
         "All methods of the SAC family act in ten copies of the arena for each seed, with as many updates as steps.",
         "EGPO's expert is our SAC-Lagrangian.",
         *(
+            f"Here default presets of the SAC family take --{name.replace('_', '-')} {value}."
+            for name, value in arena.replayed.items()
+        ),
+        *(
             f"The paper's --{name} is {arena.options.get(name, 1)}, ours {value}."
             for name, value in plan.options.items()
             if value != arena.options.get(name)
