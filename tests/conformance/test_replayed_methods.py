@@ -38,7 +38,11 @@ SMALL = {
     "updates": 0.4,
     "steps": 300,
 }
-OWN = {"sagui": {"guide": "random"}, "sagui-guide": {"explore": "novelty"}}
+OWN = {
+    "sagui": {"guide": "random", "normalize": True},
+    "sagui-guide": {"explore": "novelty"},
+    "scopil-continuous": {"normalize": True},
+}
 TASK = "ProbeLine-v0"
 
 
@@ -90,7 +94,8 @@ def test_seeds_determine_everything_and_a_checkpoint_continues_bit_for_bit(tmp_p
 def test_a_run_from_the_command_line(tmp_path, capsys, name):
     out = tmp_path / "run"
     options = SMALL | OWN.get(name, {})
-    words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items() if key != "hidden"]
+    given = {f"--{key.replace('_', '-')}": value for key, value in options.items() if key != "hidden"}
+    words = [flag if value is True else f"{flag}={value}" for flag, value in given.items()]
     if find(name).demonstrated:
         hdf5.save(demonstrations(), tmp_path / "shown.hdf5")
         words += ["--data", str(tmp_path / "shown.hdf5")]
@@ -169,6 +174,8 @@ def test_episodes_are_counted_when_they_end():
     scores = tally.scores()
     expected = {"return": 1.5, "cost": 2.0, "length": 1.5, "episodes": 2.0, "cost_rate": 2.0}
     assert {name: float(value[0]) for name, value in scores.items()} == expected
+    assert tally.charged() == [6.0]
+    assert np.isnan(Tally(1, 2).charged())
 
 
 def test_bad_input_is_explained():

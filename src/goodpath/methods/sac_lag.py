@@ -157,6 +157,8 @@ def update(
     return learn(config, cost_limit, *scaled(state, batch), key)
 
 
+WIDE: dict[str, Any] = {"normalize": True, "target_rate": 0.03, "discount": 0.97, "cost_discount": 0.97}
+"""Units and horizon for places where costs are few and far between; `docs/sagui.md` says why."""
 _DEFAULT = Config()
 _PAPER = replace(
     _DEFAULT,

@@ -142,17 +142,14 @@ def charge(config: Config, costs: NDArray[np.float64], info: dict[str, NDArray[A
 
 _DEFAULT = Config()
 _WIDE: dict[str, Any] = {
+    **sac_lag.WIDE,
     "exit_cost": 10.0,
-    "normalize": True,
     "explore_scale": 100.0,
     "initial_multiplier": 1.0,
     "multiplier_learning_rate": 5e-5,
     "learn_temperature": True,
     "target_entropy": 0.3,
     "initial_temperature": 1.0,
-    "target_rate": 0.03,
-    "discount": 0.97,
-    "cost_discount": 0.97,
 }
 SAGUI_GUIDE = OffPolicyMethod(
     name="sagui-guide",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from goodpath.methods.sac_lag import WIDE
 from goodpath.reports.transfer import SIDES, Side, compare, curves
 from goodpath.reproduce import page, table
 from goodpath.reproduce.grid import Limits, Plan, Presentation, Study, Variant
@@ -49,13 +50,7 @@ class Arena:
         }
 
 
-_WIDE = {
-    "normalize": True,
-    "target_entropy": 0.0,
-    "target_rate": 0.03,
-    "discount": 0.97,
-    "cost_discount": 0.97,
-}
+_WIDE = {**WIDE, "target_entropy": 0.0}
 # A guide takes over when something has already cost, so it is trained for less than the student may cost.
 ARENAS = {
     "static": Arena("Static", 1_500_000, {"hidden": (32, 32), "batch": 32}, 5.0, 2.0),
