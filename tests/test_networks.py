@@ -1,11 +1,13 @@
 """The perceptron against NumPy, and dropout against what it promises."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from goodpath.networks import dropout, mlp, normal, orthogonal
+from goodpath.networks import Near, dropout, mlp, normal, orthogonal
 
 
 def test_network_equals_numpy():
@@ -23,6 +25,19 @@ def test_the_network_by_columns_is_the_network():
     network = mlp((3, 7, 5, 2), jax.random.key(0), activation="tanh")
     inputs = jax.random.normal(jax.random.key(1), (11, 3))
     np.testing.assert_allclose(network.columns(inputs), network(inputs).T, atol=1e-6)
+
+
+def test_what_is_near_is_seen_twice():
+    inputs = np.array([[0.5, -0.3, 0.9], [1.0, 7.0, 0.0]], np.float32)
+    near = Near((0, 2), 3.0)
+    expected = [[0.5, -0.3, 0.9, 0.125, 0.729], [1.0, 7.0, 0.0, 1.0, 0.0]]
+    np.testing.assert_allclose(near(jnp.asarray(inputs)), expected, rtol=1e-6)
+    np.testing.assert_allclose(near(inputs, np), expected, rtol=1e-6)
+    np.testing.assert_allclose(near(np.full((1, 3), -0.5, np.float32), np)[:, 3:], [[0, 0]])
+    network = replace(mlp((5, 4, 2), jax.random.key(0)), near=near)
+    plain = mlp((5, 4, 2), jax.random.key(0))(near(inputs))
+    np.testing.assert_allclose(network(inputs), plain, atol=1e-6)
+    np.testing.assert_allclose(network.columns(jnp.asarray(inputs)), plain.T, atol=1e-6)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(16, 16), (256, 256), (28, 256), (256, 2), (1, 1)])

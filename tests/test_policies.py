@@ -4,6 +4,7 @@ import itertools
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import pytest
 from scipy import integrate
 
 from goodpath.errors import GoodpathError
-from goodpath.networks import mlp
+from goodpath.networks import Near, mlp
 from goodpath.policies import (
     CategoricalPolicy,
     DeterministicPolicy,
@@ -86,7 +87,11 @@ def test_gaussian_samples_follow_its_density():
         assert abs(((samples > left) & (samples <= right)).mean() - probability) < 5 * error + 1e-4
 
 
-@pytest.mark.parametrize("policy", [deterministic(), gaussian(actions=2)])
+def seeing_near():
+    return DeterministicPolicy(replace(mlp((7, 8, 2), jax.random.key(0)), near=Near((1, 4), 5.0)), -1.0, 1.0)
+
+
+@pytest.mark.parametrize("policy", [deterministic(), gaussian(actions=2), seeing_near()])
 def test_a_saved_policy_acts_the_same(tmp_path, policy):
     trained = TrainedPolicy(policy, SPEC, {"method": "bc", "seed": 3})
     trained.save(tmp_path / "policy.npz")

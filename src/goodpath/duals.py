@@ -4,6 +4,7 @@ A rule such as `Gradient` or `PID` is a plain configuration; what changes in tra
 `violation` is always the constrained quantity minus its limit, so positive means broken.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -52,6 +53,7 @@ class Gradient:
             SAC does with its temperature; `raw` moves the multiplier itself, which may become negative.
         adam: steps of about the learning rate whatever the scale of the violation; else proportional to it.
         epsilon: of Adam; violations that are small beside it move the multiplier less.
+        lower: with `log`, where the multiplier stops falling; without, the way back from it may be a long one.
     """
 
     learning_rate: float
@@ -60,6 +62,7 @@ class Gradient:
     form: Literal["projected", "softplus", "log", "raw"] = "projected"
     adam: bool = True
     epsilon: float = 1e-8
+    lower: float = 0.0
 
     def _optimizer(self) -> optax.GradientTransformation:
         if self.adam:
@@ -91,6 +94,8 @@ class Gradient:
         parameter = state.parameter + change
         if self.form == "projected":
             parameter = jnp.clip(parameter, 0.0, self.upper)
+        if self.form == "log" and self.lower:
+            parameter = jnp.maximum(parameter, math.log(self.lower))
         return GradientState(parameter, optimizer)
 
 

@@ -5,8 +5,9 @@ A network is a pytree whose matrices are (inputs, outputs), applied to a whole b
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -64,20 +65,43 @@ def normal(key: Array, shape: tuple[int, ...]) -> Array:
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
 
+@dataclass(frozen=True)
+class Near:
+    """Adds a steep copy of some inputs, readings from 0 to 1 such as a lidar's, so that what is near stands out.
+
+    A lidar that reaches 3 m says 0.93 at a hazard's border and 0.97 inside: less than a network finds out by itself
+    (`docs/sagui.md`).
+
+    Attributes:
+        columns: which inputs.
+        power: that the copies are raised to.
+    """
+
+    columns: tuple[int, ...]
+    power: float
+
+    def __call__(self, inputs: Any, numpy: Any = jnp) -> Any:
+        """(..., inputs + columns) for (..., inputs); `numpy` is the library that computes them."""
+        copies = numpy.maximum(inputs[..., numpy.asarray(self.columns)], 0.0) ** self.power
+        return numpy.concatenate([inputs, copies], axis=-1)
+
+
 class MLP(eqx.Module):
     """A multilayer perceptron with ReLU or tanh between its layers, linear at its end.
 
     Attributes:
-        weights: one (inputs, outputs) matrix for each layer.
+        weights: one (inputs, outputs) matrix for each layer; the first has a row for each of what `near` adds.
         biases: one (outputs,) vector for each layer.
         dropout_rate: probability that a hidden unit's pre-activation is dropped while training.
         activation: what stands between the layers.
+        near: is applied to the inputs first; None for none.
     """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     dropout_rate: float = eqx.field(static=True, default=0.0)
     activation: Activation = eqx.field(static=True, default="relu")
+    near: Near | None = eqx.field(static=True, default=None)
 
     def __call__(self, inputs: Array, key: Array | None = None) -> Array:
         """Applies the network to (..., inputs) and gives (..., outputs).
@@ -87,7 +111,7 @@ class MLP(eqx.Module):
             key: with it, dropout is active; without, the network is deterministic.
         """
         keys = [None] * len(self.weights) if key is None else list(jax.random.split(key, len(self.weights)))
-        hidden = inputs
+        hidden = inputs if self.near is None else self.near(inputs)
         for weight, bias, layer_key in zip(self.weights[:-1], self.biases[:-1], keys[:-1], strict=True):
             hidden = hidden @ weight + bias
             if layer_key is not None:
@@ -100,7 +124,7 @@ class MLP(eqx.Module):
 
         On a CPU this is the faster way round for narrow networks and large batches.
         """
-        hidden = inputs.T
+        hidden = (inputs if self.near is None else self.near(inputs)).T
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = ACTIVATIONS[self.activation](weight.T @ hidden + bias[:, None])
         return self.weights[-1].T @ hidden + self.biases[-1][:, None]

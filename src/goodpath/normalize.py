@@ -1,7 +1,7 @@
 """Observation normalisation that leaves no trace: learnt from the data, folded into the policy's first layer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import equinox as eqx
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from goodpath.networks import Near
 from goodpath.policies import Policy
 from goodpath.trajectories import Doubles, Floats
 
@@ -78,19 +79,25 @@ class Scaler(eqx.Module):
     """Running means and variances of observations, for methods whose data grow while they learn.
 
     Attributes:
-        mean: (observation,).
-        variance: (observation,).
+        mean: (scaled,): as many as an observation has, and as `near` adds.
+        variance: (scaled,).
         count: () observations so far.
+        near: is applied to observations first; None for none.
     """
 
     mean: Array
     variance: Array
     count: Array
+    near: Near | None = eqx.field(static=True, default=None)
 
     @classmethod
-    def empty(cls, size: int) -> "Scaler":
-        """The scaler that changes nothing, before the first observation."""
-        return cls(jnp.zeros(size), jnp.ones(size), jnp.zeros(()))
+    def empty(cls, size: int, near: Near | None = None) -> "Scaler":
+        """The scaler before the first observation, which changes no numbers."""
+        scaled = size if near is None else size + len(near.columns)
+        return cls(jnp.zeros(scaled), jnp.ones(scaled), jnp.zeros(()), near)
+
+    def _seen(self, observations: Array) -> Array:
+        return observations if self.near is None else self.near(observations)
 
     @property
     def _deviation(self) -> Array:
@@ -98,22 +105,28 @@ class Scaler(eqx.Module):
         return jnp.sqrt(jnp.maximum(self.variance, 1e-4))
 
     def __call__(self, observations: Array) -> Array:
-        """(..., observation) observations in units of their spread."""
-        return (observations - self.mean) / self._deviation
+        """(..., scaled) for (..., observation) observations: in units of their spread."""
+        return (self._seen(observations) - self.mean) / self._deviation
 
     def updated(self, observations: Array) -> "Scaler":
         """The scaler that has also seen these (..., observation) observations."""
-        flat = observations.reshape(-1, observations.shape[-1])
+        seen = self._seen(observations)
+        flat = seen.reshape(-1, seen.shape[-1])
         count = self.count + flat.shape[0]
         mean, share = jnp.mean(flat, axis=0), flat.shape[0] / count
         shift = mean - self.mean
         variance = (1 - share) * self.variance + share * jnp.var(flat, axis=0)
-        return Scaler(self.mean + share * shift, variance + share * (1 - share) * shift**2, count)
+        variance = variance + share * (1 - share) * shift**2
+        return Scaler(self.mean + share * shift, variance, count, self.near)
 
     def fold(self, policy: AnyPolicy) -> AnyPolicy:
         """A policy for plain observations that acts as `policy` does on scaled ones."""
-        weight = policy.network.weights[0] / self._deviation[:, None]
-        return _with_first_layer(policy, weight, policy.network.biases[0] - self.mean @ weight)
+        network = policy.network
+        weight = network.weights[0] / self._deviation[:, None]
+        weights = (weight, *network.weights[1:])
+        biases = (network.biases[0] - self.mean @ weight, *network.biases[1:])
+        network = replace(network, weights=weights, biases=biases, near=self.near)
+        return eqx.tree_at(lambda p: p.network, policy, network)
 
 
 def _with_first_layer(policy: AnyPolicy, weight: Array, bias: Array) -> AnyPolicy:

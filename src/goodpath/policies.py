@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from goodpath.errors import GoodpathError
 from goodpath.files import replacing
-from goodpath.networks import MLP
+from goodpath.networks import MLP, Near
 from goodpath.spec import Spec
 
 FORMAT = "goodpath-policy"
@@ -260,6 +260,8 @@ class TrainedPolicy:
         }
         arrays = {f"weight_{i}": np.asarray(w) for i, w in enumerate(network.weights)}
         arrays |= {f"bias_{i}": np.asarray(b) for i, b in enumerate(network.biases)}
+        if network.near is not None:
+            header["near"] = asdict(network.near)
         if isinstance(self.policy, GaussianPolicy):
             header["squash"] = self.policy.squash
             arrays["log_std"] = np.asarray(self.policy.log_std)
@@ -275,6 +277,12 @@ class TrainedPolicy:
 def _spec(values: dict[str, Any]) -> Spec:
     keys = tuple((str(name), int(length)) for name, length in values.get("observation_keys", ()))
     return Spec(**values | {"observation_keys": keys})
+
+
+def _near(values: dict[str, Any] | None) -> Near | None:
+    if values is None:
+        return None
+    return Near(tuple(int(column) for column in values["columns"]), float(values["power"]))
 
 
 def load_policy(path: str | Path) -> TrainedPolicy:
@@ -296,6 +304,7 @@ def load_policy(path: str | Path) -> TrainedPolicy:
                 tuple(jnp.asarray(file[f"weight_{i}"]) for i in range(layers)),
                 tuple(jnp.asarray(file[f"bias_{i}"]) for i in range(layers)),
                 activation=header.get("activation", "relu"),
+                near=_near(header.get("near")),
             )
             spec = _spec(header["spec"])
             policy: Policy

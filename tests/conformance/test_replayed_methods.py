@@ -1,9 +1,11 @@
 """Continuous actions and a replay buffer: resumed runs are the same runs, rows are true, and errors are for people."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from goodpath.data import hdf5
 from goodpath.errors import GoodpathError
 from goodpath.methods import METHODS, find, sac
 from goodpath.methods.contract import OffPolicyMethod
+from goodpath.networks import Near
 from goodpath.policies import load_policy, parameters_sha256
 from goodpath.training import checkpoint
 from goodpath.training.acting import HostSquashed
@@ -151,6 +154,20 @@ def test_acting_in_numpy_is_acting_in_jax():
     _, actions = HostSquashed(trained.policies()).draw(seen, noise)
     for i in range(2):
         expected, _ = trained.policy(i).sample(seen[i], noise[i])
+        np.testing.assert_allclose(actions[i], expected, atol=1e-6)
+
+
+def test_a_policy_that_sees_what_is_near_acts_in_numpy_as_in_jax():
+    trained = program("sac")
+    policies = trained.policies()
+    wider = [jnp.concatenate([policies.network.weights[0], policies.network.weights[0][:, :1]], axis=1)]
+    network = replace(policies.network, weights=(*wider, *policies.network.weights[1:]), near=Near((1,), 3.0))
+    policies = replace(policies, network=network)
+    seen = np.random.default_rng(0).random((2, 10, 2), np.float32)
+    noise = np.random.default_rng(1).standard_normal((2, 10, 1)).astype(np.float32)
+    _, actions = HostSquashed(policies).draw(seen, noise)
+    for i in range(2):
+        expected, _ = jax.tree.map(lambda leaf, i=i: leaf[i], policies).sample(seen[i], noise[i])
         np.testing.assert_allclose(actions[i], expected, atol=1e-6)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from goodpath import envs
 from goodpath.envs.probe import PROBES
+from goodpath.errors import GoodpathError
 from goodpath.methods import find, sac, sac_lag
 from goodpath.methods.contract import Transitions
 from goodpath.policies import SquashedGaussianPolicy
@@ -198,6 +199,29 @@ def test_with_normalisation_units_of_observations_do_not_matter():
         np.testing.assert_allclose(actions[-1], networks.actor(networks.scaler(plain)), atol=1e-5)
         np.testing.assert_allclose(networks.scaler.mean, batch.observations.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(*actions, atol=1e-4)
+
+
+def test_what_is_near_is_what_networks_see_besides():
+    spec = replace(SPEC, observation_keys=(("speed", 1), ("hazards_lidar", 2)))
+    config = replace(SMALL, normalize=True, near=("hazards_lidar",), near_power=3.0)
+    state = sac_lag.init(config, spec, KEY)
+    plain = jnp.abs(BATCH.observations)
+    batch = replace(BATCH, observations=plain, next_observations=jnp.abs(BATCH.next_observations))
+    for index in range(5):
+        state, _ = sac_lag.update(
+            config, jnp.float32(1.0), state, batch, None, jax.random.fold_in(KEY, index)
+        )
+    networks = state.sac
+    seen = np.concatenate([plain, plain[:, 1:] ** 3], axis=1)
+    np.testing.assert_allclose(networks.scaler.mean, seen.mean(axis=0), rtol=1e-5)
+    units = (seen - seen.mean(axis=0)) / seen.std(axis=0)
+    np.testing.assert_allclose(networks.scaler(plain), units, atol=1e-4)
+    # What is saved acts on plain observations as the actor does on those.
+    np.testing.assert_allclose(sac.policy(networks)(plain), networks.actor(jnp.asarray(units)), atol=1e-4)
+    with pytest.raises(GoodpathError, match=r"shows no 'hazard_lidar'.* Did you mean 'hazards_lidar'"):
+        sac.init(replace(config, near=("hazard_lidar",)), spec, KEY)
+    with pytest.raises(GoodpathError, match="--normalize"):
+        sac.init(replace(config, normalize=False), spec, KEY)
 
 
 PROBE = {

@@ -281,6 +281,18 @@ def test_omega_follows_the_multiplier_and_the_guide_s_opinion_joins_reward_or_lo
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
+def test_the_multiplier_may_hear_of_the_student_s_steps_alone():
+    config = replace(sagui.Config(), hidden=(8,), batch=16, hear="student")
+    state = sagui.init(config, SPEC, KEY)
+    said = sac_lag.sac.values(state.lag.sac.critics, BATCH.observations, BATCH.actions)[2]
+    for own in (np.arange(16) < 12, np.zeros(16, bool)):
+        ratio = jnp.where(own, 1.0, BATCH.extra["ratio"])
+        batch = replace(BATCH, extra=BATCH.extra | {"ratio": ratio})
+        _, metrics = sagui.update(config, LIMIT, state, batch, None, KEY)
+        expected = said[own].mean() if own.any() else said.mean()
+        assert float(metrics["cost_value"]) == pytest.approx(float(expected), abs=1e-4)
+
+
 def test_the_divergence_is_the_mean_of_what_densities_differ_by():
     actor = jax.tree.map(lambda x: x[0], squashed(3))
     seen, noise = numbers(0, 3), numbers(1, 20_000, 2)

@@ -123,7 +123,7 @@ class Sagui:
     updates: float = 0.0
     """Updates for every environment step, in the SAC family; 0 is one."""
     preset: str = "default"
-    """Preset of those methods that have it."""
+    """Preset of those methods that have it; by default the arena's, such as semi-dynamic."""
     episodes: int = 50
     """Episodes of each seed in the evaluation at the end."""
     out: Path = Path("runs/sagui")
@@ -198,7 +198,7 @@ def _sagui(arguments: list[str]) -> int:
         share = chosen.guide_steps / steps if chosen.guide_steps else 1.0
         given = {"hidden": chosen.hidden, "batch": chosen.batch, "updates": chosen.updates}
         plan = Plan(
-            study=sagui.study(arena, share, chosen.guide_seeds),
+            study=sagui.study(arena, share, chosen.guide_seeds, chosen.preset),
             tasks=(arena.task,),
             methods=chosen.methods,
             seeds=chosen.seeds,

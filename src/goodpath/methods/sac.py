@@ -28,9 +28,9 @@ import optax
 from jax import Array
 
 from goodpath import duals
-from goodpath.errors import GoodpathError
+from goodpath.errors import GoodpathError, nearest
 from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, Transitions
-from goodpath.networks import MLP, normal, xavier_mlp
+from goodpath.networks import MLP, Near, normal, xavier_mlp
 from goodpath.normalize import Scaler
 from goodpath.policies import SquashedGaussianPolicy
 from goodpath.spec import Spec
@@ -73,12 +73,19 @@ class Config:
     """How far the slow copies of the critics follow in an update."""
     initial_temperature: float = 0.7
     """At the start."""
+    min_temperature: float = 0.0
+    """Where it stops falling: who is kept from lower entropy, by a guide or a price, otherwise has none left after."""
     learn_temperature: bool = True
     """The temperature follows the entropy; else it stays as it is."""
     temperature_learning_rate: float = 1e-3
     """Of Adam, for the logarithm of the temperature."""
     normalize: bool = False
     """Networks see observations in units of their spread so far; what is saved takes plain ones."""
+    near: tuple[str, ...] = ()
+    """Parts of observations that read 0 to 1, such as hazards_lidar, of which networks also see a power, so that what
+    is near stands out; with `normalize`."""
+    near_power: float = 16.0
+    """That power."""
     initial: str = ""
     """Folder of a finished run of a method with the same networks, which this one goes on from."""
     target_entropy: float = -1.0
@@ -111,7 +118,8 @@ _ADAM = optax.scale_by_adam(eps=1e-8)
 
 def temperature(config: Config) -> duals.Gradient:
     """The rule that moves the temperature."""
-    return duals.Gradient(config.temperature_learning_rate, config.initial_temperature, form="log")
+    rate, start = config.temperature_learning_rate, config.initial_temperature
+    return duals.Gradient(rate, start, form="log", lower=config.min_temperature)
 
 
 def init(config: Config, spec: Spec, key: Array, critics: int = 2) -> State:
@@ -129,8 +137,10 @@ def init(config: Config, spec: Spec, key: Array, critics: int = 2) -> State:
     if spec.actions:
         raise GoodpathError(f"{spec.name or 'the task'} has discrete actions; take sac-discrete for it.")
     actor_key, *critic_keys = jax.random.split(key, 1 + critics)
-    sizes = (spec.observation_size + spec.action_size, *config.hidden, 1)
-    outline = (spec.observation_size, *config.hidden, 2 * spec.action_size)
+    near = _near(config, spec)
+    inputs = spec.observation_size + (0 if near is None else len(near.columns))
+    sizes = (inputs + spec.action_size, *config.hidden, 1)
+    outline = (inputs, *config.hidden, 2 * spec.action_size)
     network = xavier_mlp(outline, actor_key, last_gain=config.initial_gain)
     actor = SquashedGaussianPolicy(network, spec.action_low, spec.action_high)
     stacked = jax.vmap(lambda k: xavier_mlp(sizes, k))(jnp.stack(critic_keys))
@@ -140,8 +150,30 @@ def init(config: Config, spec: Spec, key: Array, critics: int = 2) -> State:
         targets=stacked,
         optimizer=_ADAM.init((actor, stacked)),
         temperature=temperature(config).init(),
-        scaler=Scaler.empty(spec.observation_size) if config.normalize else None,
+        scaler=Scaler.empty(spec.observation_size, near) if config.normalize else None,
     )
+
+
+def _near(config: Config, spec: Spec) -> Near | None:
+    """What the networks see besides."""
+    if not config.near:
+        return None
+    if not config.normalize:
+        raise GoodpathError(
+            "what is near stands out in units of its spread alone; give --normalize with --near."
+        )
+    columns: dict[str, range] = {}
+    start = 0
+    for name, length in spec.observation_keys:
+        columns[name] = range(start, start + length)
+        start += length
+    for name in config.near:
+        if name not in columns:
+            raise GoodpathError(
+                f"{spec.name or 'the task'} shows no '{name}'; for --near it has "
+                f"{', '.join(columns) or 'no parts with names'}.{nearest(name, list(columns))}"
+            )
+    return Near(tuple(column for name in config.near for column in columns[name]), config.near_power)
 
 
 def scaled(state: State, batch: Transitions) -> tuple[State, Transitions]:
@@ -204,6 +236,7 @@ def learn(
     weights: Array | None = None,
     critic_weights: Array | None = None,
     entropy_weight: float = 1.0,
+    heard: Array | None = None,
 ) -> tuple[State, Metrics]:
     """One update.
 
@@ -269,7 +302,7 @@ def learn(
         "temperature": warmth,
     }
     if len(said) > 2:
-        metrics["cost_value"] = jnp.mean(said[2])
+        metrics["cost_value"] = jnp.mean(said[2]) if heard is None else heard @ said[2] / jnp.sum(heard)
     return after, metrics
 
 

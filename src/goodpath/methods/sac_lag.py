@@ -157,8 +157,31 @@ def update(
     return learn(config, cost_limit, *scaled(state, batch), key)
 
 
-WIDE: dict[str, Any] = {"normalize": True, "target_rate": 0.03, "discount": 0.97, "cost_discount": 0.97}
-"""Units and horizon for places where costs are few and far between; `docs/sagui.md` says why."""
+WIDE: dict[str, Any] = {
+    "normalize": True,
+    "near": ("hazards_lidar", "vases_lidar"),
+    "target_rate": 0.03,
+    "discount": 0.97,
+    "cost_discount": 0.97,
+}
+"""Units and horizon for SaGui's wide arenas, where costs are few and far between; `docs/sagui.md` says why."""
+SEMI_DYNAMIC: dict[str, Any] = {
+    **WIDE,
+    "hidden": (64, 64),
+    "batch": 64,
+    "steps": 3_000_000,
+    "target_entropy": 0.0,
+    "min_temperature": 1e-3,
+}
+"""Who learns a task in SaGui's Semi-Dynamic arena; networks, batch and steps are the paper's."""
+DYNAMIC: dict[str, Any] = {
+    **SEMI_DYNAMIC,
+    "hidden": (256, 256),
+    "batch": 256,
+    "steps": 4_500_000,
+    "target_entropy": -0.7,
+}
+"""Who learns a task in SaGui's Dynamic arena."""
 _DEFAULT = Config()
 _PAPER = replace(
     _DEFAULT,
@@ -174,7 +197,13 @@ SAC_LAG = OffPolicyMethod(
     name="sac-lag",
     title="SAC-Lagrangian",
     config=Config,
-    presets={"default": _DEFAULT, "paper": _PAPER, "release": replace(_PAPER, damping=10.0)},
+    presets={
+        "default": _DEFAULT,
+        "paper": _PAPER,
+        "release": replace(_PAPER, damping=10.0),
+        "semi-dynamic": replace(_DEFAULT, **SEMI_DYNAMIC),
+        "dynamic": replace(_DEFAULT, **DYNAMIC),
+    },
     init=init,
     update=update,
     acts=lambda state: sac.policy(state.sac),

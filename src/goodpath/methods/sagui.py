@@ -33,7 +33,7 @@ policy of the same task.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -74,6 +74,8 @@ class Config(sac_lag.Config):
     """Importance ratios are at most this."""
     ratio_power: int = 0
     """To which power they weigh the losses of the critics, whose targets are right for whoever acts."""
+    hear: Literal["batch", "student"] = "batch"
+    """Whose steps the multiplier hears of."""
     log_prob_floor: float = -20.0
     """The guide's log-density of an action counts as no less than this."""
     guide_std: float = 0.3
@@ -154,6 +156,7 @@ def update(
         penalty=penalty,
         weights=ratio,
         critic_weights=ratio**config.ratio_power,
+        heard=jnp.where(ratio == 1.0, 1.0, 1e-6) if config.hear == "student" else None,
     )
     metrics = metrics | {"omega": omega, "guide_log_prob": jnp.mean(opinion), "divergence": jnp.mean(apart)}
     return State(lag, state.updates + 1), metrics
@@ -204,6 +207,7 @@ _PAPER = replace(
     multiplier_learning_rate=0.05,
     calibration=0.0,
 )
+_WIDE: dict[str, Any] = {"hear": "student", "initial_multiplier": 1.0}
 SAGUI = OffPolicyMethod(
     name="sagui",
     title="SaGui: a student with a safe guide",
@@ -229,6 +233,8 @@ SAGUI = OffPolicyMethod(
             guide_first=0,
             initial_multiplier=0.7,
         ),
+        "semi-dynamic": replace(_DEFAULT, **sac_lag.SEMI_DYNAMIC, **_WIDE),
+        "dynamic": replace(_DEFAULT, **sac_lag.DYNAMIC, **_WIDE),
     },
     init=init,
     update=update,

@@ -168,7 +168,12 @@ SAGUI_GUIDE = OffPolicyMethod(
             damping=10.0,
         ),
         "semi-dynamic": replace(_DEFAULT, hidden=(64, 64), batch=64, steps=3_000_000, **_WIDE),
-        "dynamic": replace(_DEFAULT, hidden=(256, 256), batch=256, steps=9_000_000, **_WIDE),
+        "dynamic": replace(
+            _DEFAULT,
+            **_WIDE
+            | {"discount": 0.99, "cost_discount": 0.99, "target_entropy": -0.7}
+            | {"hidden": (256, 256), "batch": 256, "steps": 9_000_000},
+        ),
     },
     init=init,
     update=update,

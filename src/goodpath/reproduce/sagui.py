@@ -4,11 +4,11 @@ The paper has curves and no tables, so no figures stand beside ours; its outcome
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from goodpath.methods.sac_lag import WIDE
+from goodpath import methods
 from goodpath.reports.transfer import SIDES, Side, compare, curves
 from goodpath.reproduce import page, table
 from goodpath.reproduce.grid import Limits, Plan, Presentation, Study, Variant
@@ -24,8 +24,7 @@ class Arena:
         options: networks and batches.
         limit: of the student.
         guide_limit: of the guide; the authors' code names it for Dynamic alone.
-        guide_preset: of the guides.
-        replayed: what else our default presets of the SAC family take there.
+        preset: of the methods that have it, where a row names none.
     """
 
     name: str
@@ -33,8 +32,7 @@ class Arena:
     options: Mapping[str, Any]
     limit: float
     guide_limit: float
-    guide_preset: str = "default"
-    replayed: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = "default"
 
     @property
     def task(self) -> str:
@@ -50,16 +48,13 @@ class Arena:
         }
 
 
-_WIDE = {**WIDE, "target_entropy": 0.0}
 # A guide takes over when something has already cost, so it is trained for less than the student may cost.
 ARENAS = {
     "static": Arena("Static", 1_500_000, {"hidden": (32, 32), "batch": 32}, 5.0, 2.0),
     "semi-dynamic": Arena(
-        "SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 4.0, "semi-dynamic", _WIDE
+        "SemiDynamic", 3_000_000, {"hidden": (64, 64), "batch": 64}, 8.0, 4.0, "semi-dynamic"
     ),
-    "dynamic": Arena(
-        "Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256}, 25.0, 20.0, "dynamic", _WIDE
-    ),
+    "dynamic": Arena("Dynamic", 4_500_000, {"hidden": (256, 256), "batch": 256}, 25.0, 20.0, "dynamic"),
 }
 _HOME = {arena.task: arena.task.replace("Student", "Guide") for arena in ARENAS.values()}
 
@@ -174,8 +169,9 @@ def deviations(plan: Plan) -> list[str]:
         "All methods of the SAC family act in ten copies of the arena for each seed, with as many updates as steps.",
         "EGPO's expert is our SAC-Lagrangian.",
         *(
-            f"Here default presets of the SAC family take --{name.replace('_', '-')} {value}."
-            for name, value in arena.replayed.items()
+            [f"Rows of the SAC family take the preset `{arena.preset}` where nothing else is said."]
+            if arena.preset != "default"
+            else []
         ),
         *(
             f"The paper's --{name} is {arena.options.get(name, 1)}, ours {value}."
@@ -185,23 +181,25 @@ def deviations(plan: Plan) -> list[str]:
     ]
 
 
-def study(arena: Arena, guide_steps: float = 1.0, guide_seeds: tuple[int, ...] = ()) -> Study:
+def study(
+    arena: Arena, guide_steps: float = 1.0, guide_seeds: tuple[int, ...] = (), preset: str = "default"
+) -> Study:
     """`STUDY` as it is in an arena.
 
     Args:
         arena: where.
         guide_steps: of guides and of pre-training, as a share of a student's.
         guide_seeds: of guides and of pre-training, which students take in turn; those of the grid when left out.
+        preset: that was asked for; where a method lacks it, or nothing was, the arena's holds.
     """
 
     def suited(variant: Variant) -> Variant:
         if variant.limits == ("guide",):
             variant = replace(variant, steps=guide_steps, seeds=guide_seeds)
-        if variant.trained_in:
-            return replace(variant, preset=arena.guide_preset)
-        if variant.preset or variant.method not in ("sac-lag", "sagui", "sagui-guide"):
+        known = set(methods.find(variant.method).presets) - {"default"}
+        if variant.preset or preset in known or arena.preset not in known:
             return variant
-        return replace(variant, options={**arena.replayed, **variant.options})
+        return replace(variant, preset=arena.preset)
 
     return replace(STUDY, variants={name: suited(variant) for name, variant in VARIANTS.items()})
 

@@ -20,10 +20,11 @@ class HostNetworks:
         self._weights = [np.asarray(weight) for weight in networks.weights]
         self._biases = [np.asarray(bias)[:, None] for bias in networks.biases]
         self._relu = networks.activation == "relu"
+        self._near = networks.near
 
     def __call__(self, inputs: Floats) -> Floats:
         """(P, E, outputs) for (P, E, inputs)."""
-        hidden = inputs
+        hidden = inputs if self._near is None else self._near(inputs, np)
         for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
             hidden = hidden @ weight + bias
             hidden = np.maximum(hidden, 0.0) if self._relu else np.tanh(hidden)

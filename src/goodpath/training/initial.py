@@ -35,7 +35,7 @@ def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> 
     turns = np.arange(seeds)
     misfit = GoodpathError(
         f"the networks of {run} are of another kind or size; give a run of the same family of methods, in a task with "
-        "the same observations, and the same --hidden and --normalize."
+        "the same observations, and the same --hidden, --normalize and --near."
     )
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(states)[0]]
     for part, source in parts.items():
