@@ -223,6 +223,8 @@ def test_a_quarter_of_a_batch_is_the_guide_s(batch, counts):
     layout = Layout(2, 1, guided.extra_fields(1))
     own, other = (layout.unpack(held[0, ring, : sizes[ring]]) for ring in range(2))
     np.testing.assert_array_equal(own.extra["ratio"], 1.0)
+    np.testing.assert_array_equal(own.extra["guided"], 0.0)
+    np.testing.assert_array_equal(other.extra["guided"], 1.0)
     np.testing.assert_allclose(own.observations[:, 1], 0.0)
     assert np.all(np.asarray(other.observations)[:, 1] > 0.05)
     assert not np.any(np.asarray(other.extra["ratio"]) == 1.0)
@@ -247,6 +249,7 @@ BATCH = Transitions(
     jnp.arange(16) % 5 == 0,
     {
         "guide_log_prob": jnp.asarray(numbers(8, 16)),
+        "guided": (jnp.arange(16) >= 12).astype(jnp.float32),
         "ratio": jnp.asarray(np.abs(numbers(9, 16))),
         "guide_mean": jnp.asarray(numbers(10, 16, 2)),
         "guide_log_std": jnp.asarray(numbers(11, 16, 2)),
@@ -286,8 +289,7 @@ def test_the_multiplier_may_hear_of_the_student_s_steps_alone():
     state = sagui.init(config, SPEC, KEY)
     said = sac_lag.sac.values(state.lag.sac.critics, BATCH.observations, BATCH.actions)[2]
     for own in (np.arange(16) < 12, np.zeros(16, bool)):
-        ratio = jnp.where(own, 1.0, BATCH.extra["ratio"])
-        batch = replace(BATCH, extra=BATCH.extra | {"ratio": ratio})
+        batch = replace(BATCH, extra=BATCH.extra | {"guided": jnp.asarray(~own, jnp.float32)})
         _, metrics = sagui.update(config, LIMIT, state, batch, None, KEY)
         expected = said[own].mean() if own.any() else said.mean()
         assert float(metrics["cost_value"]) == pytest.approx(float(expected), abs=1e-4)

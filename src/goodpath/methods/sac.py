@@ -11,6 +11,11 @@ d is 1 where the environment ended the episode, not where a time limit did. All 
 of the networks before it; then the copies follow by `target_rate`. With `learn_temperature=False` the temperature
 stays as it is, as in the training of SaGui's guides.
 
+What the networks see may differ from what the task shows: observations in units of their spread so far (`normalize`),
+and parts of them once more to a high power (`near`). A lidar that reaches 3 m says 0.93 at the border of a hazard and
+1 at its centre, from which networks of this size do not learn what costs (`docs/sagui.md`). Saved policies take plain
+observations.
+
 Others build on `learn`: a third critic of costs joins where the state has one, `price` weighs it in the actor's
 loss, and `penalty` adds to that loss whatever a method holds its policy to. The networks are multiplied as one, and
 Adam moves all parameters as one vector: on a CPU a small step costs as much in calls as in arithmetic.
@@ -251,6 +256,7 @@ def learn(
         weights: (batch,) of each step in the actor's loss; 1 when left out.
         critic_weights: (batch,) of each step in the critics' losses; 1 when left out.
         entropy_weight: factor on the entropy in the actor's loss.
+        heard: (batch,) of each step in the mean cost value that is told; 1 when left out.
     """
     rule = temperature(config)
     warmth = rule.multiplier(state.temperature)

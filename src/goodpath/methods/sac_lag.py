@@ -23,7 +23,7 @@ gradient vanishes and it may stay. By default it is moved itself and cut off at 
 
 Presets: `default` is what we recommend. `paper` has the paper's networks for its smallest task, a softplus and no
 damping; `release` adds what the authors' code has. Their step of the multiplier is 50 times that of the
-networks.
+networks. `semi-dynamic` and `dynamic` are for SaGui's wide arenas, with the paper's networks for each.
 """
 
 import math
@@ -122,7 +122,7 @@ def learn(
         batch: steps from the replay buffer, as `scaled` gives them.
         key: draws actions.
         least_error: the critic's error counts as no less than this.
-        options: `penalty`, `weights` and `critic_weights` of `sac.learn`.
+        options: `penalty`, `weights`, `critic_weights` and `heard` of `sac.learn`.
     """
     rule = dual(config)
     multiplier = rule.multiplier(state.multiplier)

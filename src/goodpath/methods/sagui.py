@@ -23,13 +23,16 @@ when it was taken, and in the critics' too (paper; `ratio_power`); a step of the
 control-switch, both kinds are kept in buffers of their own, and a batch has 25 % of the guide's. (Where there are none
 yet of one kind, all are of the other.)
 
+The multiplier follows the cost value of all steps in the batch, or of the student's alone (`hear`): the guide's are
+those within hazards.
+
 Presets: `paper` has the paper's omega, multiplier and networks (those of the Static arena: `--hidden 64 64 --batch 64`
 and `--hidden 256 256 --batch 256` are for the others). `release` follows the authors' code: omega = 0.1 m + 0.01,
 damping, ratios squared in the critics' losses, densities of squashed actions that are taken at the wrong place, and
 no learning before the guide has filled a batch. `default` distils in the actor's loss, with a floor of 0.01, a
 multiplier that is moved itself from 3 on and hears what steps really cost, critics without ratios, and a guide who
-begins. `egpo` is the baseline of an expert who takes over after a step that costs, without distillation: its guide is a
-policy of the same task.
+begins; `semi-dynamic` and `dynamic` are for SaGui's wide arenas (`docs/sagui.md`). `egpo` is the baseline of an
+expert who takes over after a step that costs, without distillation: its guide is a policy of the same task.
 """
 
 from dataclasses import dataclass, replace
@@ -156,7 +159,7 @@ def update(
         penalty=penalty,
         weights=ratio,
         critic_weights=ratio**config.ratio_power,
-        heard=jnp.where(ratio == 1.0, 1.0, 1e-6) if config.hear == "student" else None,
+        heard=1.0 + 1e-6 - batch.extra["guided"] if config.hear == "student" else None,
     )
     metrics = metrics | {"omega": omega, "guide_log_prob": jnp.mean(opinion), "divergence": jnp.mean(apart)}
     return State(lag, state.updates + 1), metrics

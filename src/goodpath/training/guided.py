@@ -27,7 +27,8 @@ _EDGE = np.float32(1 - 1e-3)  # as far as a Gaussian's mean may lie towards the 
 
 def extra_fields(actions: int) -> tuple[tuple[str, int], ...]:
     """What is kept of each step besides, as `Layout` has it, for so many numbers in an action."""
-    return (("guide_log_prob", 0), ("ratio", 0), ("guide_mean", actions), ("guide_log_std", actions))
+    numbers = [(name, 0) for name in ("guide_log_prob", "guided", "ratio")]
+    return (*numbers, ("guide_mean", actions), ("guide_log_std", actions))
 
 
 class Guide:
@@ -242,6 +243,7 @@ class Composite:
         self._number += 1
         return student.action(raw), {
             "guide_log_prob": np.maximum(guide, self._guidance.floor),
+            "guided": self.guided,
             "ratio": ratio,
             "guide_mean": of_guide[0],
             "guide_log_std": of_guide[1],
