@@ -210,7 +210,12 @@ _PAPER = replace(
     multiplier_learning_rate=0.05,
     calibration=0.0,
 )
-_WIDE: dict[str, Any] = {"hear": "student", "initial_multiplier": 1.0}
+_WIDE: dict[str, Any] = {
+    "hear": "student",
+    "initial_multiplier": 1.0,
+    "omega_scale": 0.03,
+    "omega_floor": 0.0,
+}
 SAGUI = OffPolicyMethod(
     name="sagui",
     title="SaGui: a student with a safe guide",
