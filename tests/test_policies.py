@@ -135,6 +135,10 @@ def test_bad_files_are_explained_and_run_nothing(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(GoodpathError, match="not a policy of goodpath, or is damaged"):
         load_policy(path)
+    beyond = replace(seeing_near().network, near=Near((1, 5), 5.0))
+    TrainedPolicy(DeterministicPolicy(beyond, -1.0, 1.0), SPEC, {}).save(path)
+    with pytest.raises(GoodpathError, match="beyond the observation"):
+        load_policy(path)
     path.write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(GoodpathError, match="not a policy"):
         load_policy(path)

@@ -44,6 +44,19 @@ def test_guides_are_trained_in_their_own_task_and_students_start_from_them(tmp_p
     assert (cells["egpo"].config.omega_scale, cells["egpo"].config.omega_floor) == (0.0, 0.0)
 
 
+def test_arenas_have_presets_where_nothing_else_is_said(tmp_path):
+    rows = ("guide", "sagui", "student-only", "sac-lag", "sagui-release", "egpo", "cpo")
+    asked = plan(tmp_path, rows, "semi-dynamic")
+    presets = {cell.name: cell.preset for cell in asked.cells()}
+    own = dict.fromkeys(rows[:4], "semi-dynamic")
+    assert presets == own | {"sagui-release": "release", "egpo": "egpo", "cpo": "default"}
+    assert "preset `semi-dynamic`" in " ".join(sagui.deviations(asked))
+    study = sagui.study(sagui.ARENAS["semi-dynamic"], preset="paper")
+    presets = {cell.name: cell.preset for cell in replace(asked, study=study, preset="paper").cells()}
+    assert (presets["guide"], presets["sagui"], presets["sac-lag"]) == ("semi-dynamic", "paper", "paper")
+    assert {cell.preset for cell in plan(tmp_path, rows[:4], "static").cells()} == {"default"}
+
+
 def test_guides_can_be_trained_for_less(tmp_path):
     shorter = replace(
         plan(tmp_path, ("sagui", "cpo-pre")),

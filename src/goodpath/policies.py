@@ -279,10 +279,13 @@ def _spec(values: dict[str, Any]) -> Spec:
     return Spec(**values | {"observation_keys": keys})
 
 
-def _near(values: dict[str, Any] | None) -> Near | None:
+def _near(values: dict[str, Any] | None, spec: Spec) -> Near | None:
     if values is None:
         return None
-    return Near(tuple(int(column) for column in values["columns"]), float(values["power"]))
+    columns = tuple(int(column) for column in values["columns"])
+    if not all(0 <= column < spec.observation_size for column in columns):
+        raise ValueError("it looks beyond the observation")
+    return Near(columns, float(values["power"]))
 
 
 def load_policy(path: str | Path) -> TrainedPolicy:
@@ -300,13 +303,13 @@ def load_policy(path: str | Path) -> TrainedPolicy:
             if header["format"] != FORMAT or header["version"] != 1:
                 raise KeyError(FORMAT)
             layers = sum(name.startswith("weight_") for name in file.files)
+            spec = _spec(header["spec"])
             network = MLP(
                 tuple(jnp.asarray(file[f"weight_{i}"]) for i in range(layers)),
                 tuple(jnp.asarray(file[f"bias_{i}"]) for i in range(layers)),
                 activation=header.get("activation", "relu"),
-                near=_near(header.get("near")),
+                near=_near(header.get("near"), spec),
             )
-            spec = _spec(header["spec"])
             policy: Policy
             if header["kind"] == "gaussian":
                 log_std = jnp.asarray(file["log_std"])
