@@ -57,8 +57,9 @@ def scaler(view: str, spec: Spec, seen: Array) -> Scaler | None:
     """How the network sees (steps, observation) observations; None for as they are."""
     if view == "plain":
         return None
-    names = [name for name, length in spec.observation_keys for _ in range(length)]
-    lidars = tuple(place for place, name in enumerate(names) if name.endswith("_lidar"))
+    lidars = tuple(
+        place for name, places in spec.places.items() if name.endswith("_lidar") for place in places
+    )
     near = Near(lidars, POWER) if "near" in view else None
     return Scaler.empty(spec.observation_size, near).updated(seen)
 

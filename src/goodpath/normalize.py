@@ -121,16 +121,16 @@ class Scaler(eqx.Module):
 
     def fold(self, policy: AnyPolicy) -> AnyPolicy:
         """A policy for plain observations that acts as `policy` does on scaled ones."""
-        network = policy.network
-        weight = network.weights[0] / self._deviation[:, None]
-        weights = (weight, *network.weights[1:])
-        biases = (network.biases[0] - self.mean @ weight, *network.biases[1:])
-        network = replace(network, weights=weights, biases=biases, near=self.near)
-        return eqx.tree_at(lambda p: p.network, policy, network)
+        weight = policy.network.weights[0] / self._deviation[:, None]
+        return _with_first_layer(policy, weight, policy.network.biases[0] - self.mean @ weight, self.near)
 
 
-def _with_first_layer(policy: AnyPolicy, weight: Array, bias: Array) -> AnyPolicy:
-    return eqx.tree_at(lambda p: (p.network.weights[0], p.network.biases[0]), policy, (weight, bias))
+def _with_first_layer(policy: AnyPolicy, weight: Array, bias: Array, near: Near | None = None) -> AnyPolicy:
+    network = policy.network
+    weights, biases = (weight, *network.weights[1:]), (bias, *network.biases[1:])
+    return eqx.tree_at(
+        lambda p: p.network, policy, replace(network, weights=weights, biases=biases, near=near)
+    )
 
 
 def _blocks(rows: int, size: int = 65_536) -> Iterator[slice]:

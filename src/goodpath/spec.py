@@ -30,3 +30,12 @@ class Spec:
     action_high: float = 1.0
     actions: int = 0
     observation_keys: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def places(self) -> dict[str, range]:
+        """Where each named part of an observation is."""
+        found, start = {}, 0
+        for name, length in self.observation_keys:
+            found[name] = range(start, start + length)
+            start += length
+        return found

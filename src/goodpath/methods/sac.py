@@ -167,18 +167,14 @@ def _near(config: Config, spec: Spec) -> Near | None:
         raise GoodpathError(
             "what is near stands out in units of its spread alone; give --normalize with --near."
         )
-    columns: dict[str, range] = {}
-    start = 0
-    for name, length in spec.observation_keys:
-        columns[name] = range(start, start + length)
-        start += length
+    places = spec.places
     for name in config.near:
-        if name not in columns:
+        if name not in places:
             raise GoodpathError(
                 f"{spec.name or 'the task'} shows no '{name}'; for --near it has "
-                f"{', '.join(columns) or 'no parts with names'}.{nearest(name, list(columns))}"
+                f"{', '.join(places) or 'no parts with names'}.{nearest(name, list(places))}"
             )
-    return Near(tuple(column for name in config.near for column in columns[name]), config.near_power)
+    return Near(tuple(column for name in config.near for column in places[name]), config.near_power)
 
 
 def scaled(state: State, batch: Transitions) -> tuple[State, Transitions]:

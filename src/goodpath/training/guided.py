@@ -63,19 +63,16 @@ def abstraction(source: Spec, target: Spec) -> NDArray[np.int64]:
                 "names; take a guide of a task with the same observations."
             )
         return np.arange(source.observation_size)
-    places, start = {}, 0
-    for name, length in target.observation_keys:
-        places[name, length] = np.arange(start, start + length)
-        start += length
+    places = target.places
     missing = [
-        f"{name} ({length})" for name, length in source.observation_keys if (name, length) not in places
+        f"{key[0]} ({key[1]})" for key in source.observation_keys if key not in target.observation_keys
     ]
     if missing:
         raise GoodpathError(
             f"the guide of {source.name} sees {', '.join(missing)}, which {target.name} does not show; take a guide "
             "of a task whose observations are a part of the student's."
         )
-    return np.concatenate([places[key] for key in source.observation_keys])
+    return np.concatenate([np.asarray(places[name]) for name in source.places])
 
 
 def find_guide(guidance: Guidance, spec: Spec, hidden: tuple[int, ...], seeds: Sequence[int]) -> Guide:
