@@ -60,7 +60,7 @@ def scaler(view: str, spec: Spec, seen: Array) -> Scaler | None:
     lidars = tuple(
         place for name, places in spec.places.items() if name.endswith("_lidar") for place in places
     )
-    near = Near(lidars, POWER) if "near" in view else None
+    near = Near(lidars, POWER) if "near" in view else Near()
     return Scaler.empty(spec.observation_size, near).updated(seen)
 
 

@@ -73,15 +73,17 @@ class Near:
     (`docs/sagui.md`).
 
     Attributes:
-        columns: which inputs.
+        columns: which inputs; without any, inputs stay as they are.
         power: that the copies are raised to.
     """
 
-    columns: tuple[int, ...]
-    power: float
+    columns: tuple[int, ...] = ()
+    power: float = 1.0
 
     def __call__(self, inputs: Any, numpy: Any = jnp) -> Any:
         """(..., inputs + columns) for (..., inputs); `numpy` is the library that computes them."""
+        if not self.columns:
+            return inputs
         copies = numpy.maximum(inputs[..., numpy.asarray(self.columns)], 0.0) ** self.power
         return numpy.concatenate([inputs, copies], axis=-1)
 
@@ -94,14 +96,14 @@ class MLP(eqx.Module):
         biases: one (outputs,) vector for each layer.
         dropout_rate: probability that a hidden unit's pre-activation is dropped while training.
         activation: what stands between the layers.
-        near: is applied to the inputs first; None for none.
+        near: is applied to the inputs first.
     """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     dropout_rate: float = eqx.field(static=True, default=0.0)
     activation: Activation = eqx.field(static=True, default="relu")
-    near: Near | None = eqx.field(static=True, default=None)
+    near: Near = eqx.field(static=True, default=Near())
 
     def __call__(self, inputs: Array, key: Array | None = None) -> Array:
         """Applies the network to (..., inputs) and gives (..., outputs).
@@ -111,7 +113,7 @@ class MLP(eqx.Module):
             key: with it, dropout is active; without, the network is deterministic.
         """
         keys = [None] * len(self.weights) if key is None else list(jax.random.split(key, len(self.weights)))
-        hidden = inputs if self.near is None else self.near(inputs)
+        hidden = self.near(inputs)
         for weight, bias, layer_key in zip(self.weights[:-1], self.biases[:-1], keys[:-1], strict=True):
             hidden = hidden @ weight + bias
             if layer_key is not None:
@@ -124,7 +126,7 @@ class MLP(eqx.Module):
 
         On a CPU this is the faster way round for narrow networks and large batches.
         """
-        hidden = (inputs if self.near is None else self.near(inputs)).T
+        hidden = self.near(inputs).T
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = ACTIVATIONS[self.activation](weight.T @ hidden + bias[:, None])
         return self.weights[-1].T @ hidden + self.biases[-1][:, None]

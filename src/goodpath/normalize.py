@@ -16,6 +16,7 @@ from goodpath.trajectories import Doubles, Floats
 Kind = Literal["none", "scale", "whiten"]
 AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 
+_PLAIN = Near()
 _FLOOR = 1e-3  # of the mean variance: directions that vary less are taken for noise and not blown up further
 
 
@@ -82,22 +83,19 @@ class Scaler(eqx.Module):
         mean: (scaled,): as many as an observation has, and as `near` adds.
         variance: (scaled,).
         count: () observations so far.
-        near: is applied to observations first; None for none.
+        near: is applied to observations first.
     """
 
     mean: Array
     variance: Array
     count: Array
-    near: Near | None = eqx.field(static=True, default=None)
+    near: Near = eqx.field(static=True, default=Near())
 
     @classmethod
-    def empty(cls, size: int, near: Near | None = None) -> "Scaler":
+    def empty(cls, size: int, near: Near = _PLAIN) -> "Scaler":
         """The scaler before the first observation, which changes no numbers."""
-        scaled = size if near is None else size + len(near.columns)
+        scaled = size + len(near.columns)
         return cls(jnp.zeros(scaled), jnp.ones(scaled), jnp.zeros(()), near)
-
-    def _seen(self, observations: Array) -> Array:
-        return observations if self.near is None else self.near(observations)
 
     @property
     def _deviation(self) -> Array:
@@ -106,11 +104,11 @@ class Scaler(eqx.Module):
 
     def __call__(self, observations: Array) -> Array:
         """(..., scaled) for (..., observation) observations: in units of their spread."""
-        return (self._seen(observations) - self.mean) / self._deviation
+        return (self.near(observations) - self.mean) / self._deviation
 
     def updated(self, observations: Array) -> "Scaler":
         """The scaler that has also seen these (..., observation) observations."""
-        seen = self._seen(observations)
+        seen = self.near(observations)
         flat = seen.reshape(-1, seen.shape[-1])
         count = self.count + flat.shape[0]
         mean, share = jnp.mean(flat, axis=0), flat.shape[0] / count
@@ -125,7 +123,7 @@ class Scaler(eqx.Module):
         return _with_first_layer(policy, weight, policy.network.biases[0] - self.mean @ weight, self.near)
 
 
-def _with_first_layer(policy: AnyPolicy, weight: Array, bias: Array, near: Near | None = None) -> AnyPolicy:
+def _with_first_layer(policy: AnyPolicy, weight: Array, bias: Array, near: Near = _PLAIN) -> AnyPolicy:
     network = policy.network
     weights, biases = (weight, *network.weights[1:]), (bias, *network.biases[1:])
     return eqx.tree_at(

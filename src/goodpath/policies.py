@@ -260,7 +260,7 @@ class TrainedPolicy:
         }
         arrays = {f"weight_{i}": np.asarray(w) for i, w in enumerate(network.weights)}
         arrays |= {f"bias_{i}": np.asarray(b) for i, b in enumerate(network.biases)}
-        if network.near is not None:
+        if network.near.columns:
             header["near"] = asdict(network.near)
         if isinstance(self.policy, GaussianPolicy):
             header["squash"] = self.policy.squash
@@ -279,9 +279,7 @@ def _spec(values: dict[str, Any]) -> Spec:
     return Spec(**values | {"observation_keys": keys})
 
 
-def _near(values: dict[str, Any] | None, spec: Spec) -> Near | None:
-    if values is None:
-        return None
+def _near(values: dict[str, Any], spec: Spec) -> Near:
     columns = tuple(int(column) for column in values["columns"])
     if not all(0 <= column < spec.observation_size for column in columns):
         raise ValueError("it looks beyond the observation")
@@ -308,7 +306,7 @@ def load_policy(path: str | Path) -> TrainedPolicy:
                 tuple(jnp.asarray(file[f"weight_{i}"]) for i in range(layers)),
                 tuple(jnp.asarray(file[f"bias_{i}"]) for i in range(layers)),
                 activation=header.get("activation", "relu"),
-                near=_near(header.get("near"), spec),
+                near=_near(header.get("near", asdict(Near())), spec),
             )
             policy: Policy
             if header["kind"] == "gaussian":

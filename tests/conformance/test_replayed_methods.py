@@ -192,6 +192,12 @@ def test_episodes_are_counted_when_they_end():
     expected = {"return": 1.5, "cost": 2.0, "length": 1.5, "episodes": 2.0, "cost_rate": 2.0}
     assert {name: float(value[0]) for name, value in scores.items()} == expected
     assert tally.charged() == [6.0]
+    # Copy 0 has ended after one step that was charged 5, copy 1 after two that were charged 7.
+    alone = np.array([[False, True]])
+    assert (tally.charged(where=~alone), tally.charged(where=alone)) == ([5.0], [7.0])
+    assert (tally.scores(~alone)["cost"], tally.scores(alone)["cost"]) == ([2.0], [2.0])
+    assert tally.charged(full=12) == [48.0]
+    assert np.isnan(tally.charged(where=np.zeros((1, 2), bool)))
     assert np.isnan(Tally(1, 2).charged())
 
 

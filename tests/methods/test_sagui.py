@@ -98,6 +98,35 @@ def test_at_the_beginning_the_guide_acts_alone():
     assert not composite("student", step=0)[0].guided.any()
 
 
+def test_in_some_copies_the_student_stays_alone():
+    ones = np.ones((2, 10))
+    for step, alone in ((0, 0), (10_000, 3)):
+        acting, _ = composite("control-switch", copies=10, step=step, alone=0.3)
+        acting.after(ones, ones > 1)
+        assert acting.alone.sum() == alone
+        np.testing.assert_array_equal(acting.guided, np.broadcast_to(~acting.alone, (2, 10)))
+    assert not composite("student", alone=0.3)[0].alone.any()
+    config = sagui.Config(guide="random", num_envs=4)
+    assert sagui.guidance(replace(config, alone=0.25)).alone == 0.25
+    for share in (0.1, -0.5, 1.5):
+        with pytest.raises(GoodpathError, match=r"of 4 copies; give --alone 0, or from 0.25 to 1"):
+            sagui.guidance(replace(config, alone=share))
+
+
+def test_what_the_student_costs_alone_is_counted_apart():
+    # Every step costs 1, and the guide takes over after the first: episodes of ten steps, five of ten copies alone.
+    options = {"batch": 16, "hidden": (8,), "steps": 200, "every": 10, "stretch": 10, "num_envs": 10}
+    program = probe("ProbeLine-v0", alone=0.5, guide_first=0, **options)
+    log = program.advance(100)
+    together, alone = np.asarray(program.states.episode_costs)[0]
+    assert 0 < alone < 10
+    assert 0 < together < 10
+    assert log["alone_cost"][0] == pytest.approx(alone)
+    assert log["cost"][0] == pytest.approx((alone + together) / 2)
+    assert log["guide_share"][0] == pytest.approx(0.45)
+    assert np.asarray(program.states.replay.size)[0].tolist() == [55, 45]
+
+
 def test_actions_and_ratios_are_of_whoever_acts():
     acting, student = composite("control-switch", copies=6, bounds=(0.0, 1e9), floor=-1e9)
     acting.guided[:, ::2] = True
@@ -295,6 +324,21 @@ def test_the_multiplier_may_hear_of_the_student_s_steps_alone():
         assert float(metrics["cost_value"]) == pytest.approx(float(expected), abs=1e-4)
 
 
+def test_the_multiplier_hears_the_worse_of_what_episodes_cost_with_the_guide_and_without():
+    config = replace(sagui.Config(), hidden=(8,), batch=16, calibration=0.5)
+    state = sagui.init(config, SPEC, KEY)
+    for costs, worse in (((500.0, 700.0), 700.0), ((900.0, 700.0), 900.0), ((500.0, np.nan), 500.0)):
+        batch = replace(BATCH, episode_cost=jnp.array(costs))
+        after, metrics = sagui.update(config, LIMIT, state, batch, None, KEY)
+        error = 0.5 * (sac_lag.discounted_limit(worse, 0.99, 1000) - metrics["cost_value"])
+        assert float(metrics["critic_error"]) == pytest.approx(float(error), rel=1e-5)
+        assert float(jnp.max(after.lag.error)) == pytest.approx(float(error), rel=1e-5)
+        limit = sac_lag.discounted_limit(LIMIT, 0.99, 1000)
+        assert float(metrics["violation"]) == pytest.approx(
+            float(metrics["cost_value"] + error - limit), rel=1e-4
+        )
+
+
 def test_the_divergence_is_the_mean_of_what_densities_differ_by():
     actor = jax.tree.map(lambda x: x[0], squashed(3))
     seen, noise = numbers(0, 3), numbers(1, 20_000, 2)
@@ -412,6 +456,26 @@ def test_what_leaving_costs_counts_for_the_limit_and_not_in_the_log():
     (own, counted), (same, dear) = seen.values()
     assert own == counted == same
     np.testing.assert_allclose(dear, own + 1000.0)
+
+
+def test_an_episode_cut_short_can_count_as_a_whole_one():
+    options = {
+        "steps": 1000,
+        "num_envs": 1,
+        "start": 1000,
+        "hidden": (4,),
+        "updates": 0.01,
+        "exit_cost": 10.0,
+    }
+    counted = {}
+    for whole in (False, True):
+        config = sagui_guide.Config(full_length=whole, **options)
+        env = envs.make("SaguiSemiDynamicGuide-v0", 1, guard="end")
+        program = ReplayProgram(sagui_guide.SAGUI_GUIDE, config, env, 1.0, [0])
+        log = program.advance(1000)
+        counted[whole] = float(program.states.episode_costs[0])
+    assert log["length"] < 1000, "it has left"
+    assert counted[True] == pytest.approx(counted[False] * 1000 / float(log["length"][0]))
 
 
 def test_novelty_is_the_distance_to_the_nearest_others():

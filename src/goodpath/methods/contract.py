@@ -210,8 +210,8 @@ class Transitions(eqx.Module):
         next_observations: (batch, observation) true successors, also where an episode ended.
         terminated: (batch,) bool, the environment ended the episode; where a time limit did, it is false.
         extra: name -> (batch,) or (batch, numbers), what a method keeps of each step besides.
-        episode_cost: () mean cost of the episodes that ended last, whoever acted; NaN where none did yet, None where
-            nobody measures it.
+        episode_cost: () mean cost of the episodes that ended last; NaN where none did yet, None where nobody measures
+            it. With a guide (2,): where it takes part, and where nobody but the student acts.
     """
 
     observations: Array
@@ -254,6 +254,7 @@ class Guidance:
         legacy: densities of squashed actions as the code of SaGui's authors has them.
         wait: learn only when each kind of steps fills a batch.
         first: with `control-switch`, environment steps at the beginning in whose stretches the guide acts alone.
+        alone: with `control-switch`, share of the copies in which it never acts after that.
     """
 
     guide: str
@@ -265,6 +266,7 @@ class Guidance:
     legacy: bool
     wait: bool
     first: int = 0
+    alone: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)  # so that programs can be compiled for it
@@ -293,6 +295,7 @@ class OffPolicyMethod:
         earn: (config, rewards, info) -> (num_envs,) what is remembered as the rewards of a step of a simulator,
             `info` being the step's; the task's own when None.
         charge: (config, costs, info) -> the same of costs; they count for the limit as they are remembered.
+        full_length: config -> whether the limit is of an episode of full length, also where some end sooner.
         guidance: config -> how a guide takes part; None when there is no guide. The batch then holds, of each
             step, `guide_log_prob` of the action under the guide, and `ratio` of the student's density to that of who
             acted, within bounds, which is 1 for the student's steps; and `guide_mean` and `guide_log_std` of the guide
@@ -312,6 +315,7 @@ class OffPolicyMethod:
     guard: Callable[[Any], Literal["", "tell", "end"]] = lambda config: ""
     earn: Callable[[Any, NDArray[np.float64], dict[str, NDArray[Any]]], NDArray[np.float64]] | None = None
     charge: Callable[[Any, NDArray[np.float64], dict[str, NDArray[Any]]], NDArray[np.float64]] | None = None
+    full_length: Callable[[Any], bool] = lambda config: False
     guidance: Callable[[Any], Guidance] | None = None
 
 

@@ -143,7 +143,7 @@ def init(config: Config, spec: Spec, key: Array, critics: int = 2) -> State:
         raise GoodpathError(f"{spec.name or 'the task'} has discrete actions; take sac-discrete for it.")
     actor_key, *critic_keys = jax.random.split(key, 1 + critics)
     near = _near(config, spec)
-    inputs = spec.observation_size + (0 if near is None else len(near.columns))
+    inputs = spec.observation_size + len(near.columns)
     sizes = (inputs + spec.action_size, *config.hidden, 1)
     outline = (inputs, *config.hidden, 2 * spec.action_size)
     network = xavier_mlp(outline, actor_key, last_gain=config.initial_gain)
@@ -159,11 +159,9 @@ def init(config: Config, spec: Spec, key: Array, critics: int = 2) -> State:
     )
 
 
-def _near(config: Config, spec: Spec) -> Near | None:
+def _near(config: Config, spec: Spec) -> Near:
     """What the networks see besides."""
-    if not config.near:
-        return None
-    if not config.normalize:
+    if config.near and not config.normalize:
         raise GoodpathError(
             "what is near stands out in units of its spread alone; give --normalize with --near."
         )
@@ -238,6 +236,7 @@ def learn(
     critic_weights: Array | None = None,
     entropy_weight: float = 1.0,
     heard: Array | None = None,
+    fresh: bool = False,
 ) -> tuple[State, Metrics]:
     """One update.
 
@@ -253,6 +252,7 @@ def learn(
         critic_weights: (batch,) of each step in the critics' losses; 1 when left out.
         entropy_weight: factor on the entropy in the actor's loss.
         heard: (batch,) of each step in the mean cost value that is told; 1 when left out.
+        fresh: the mean cost value is of actions drawn now, not of those in the batch.
     """
     rule = temperature(config)
     warmth = rule.multiplier(state.temperature)
@@ -269,16 +269,16 @@ def learn(
     (critic_loss, said), critic_slope = jax.value_and_grad(critics_lost, has_aux=True)(state.critics)
     weight = None if price is None else jax.lax.stop_gradient(price(said[2]))
 
-    def actor_lost(actor: SquashedGaussianPolicy) -> tuple[Array, Array]:
+    def actor_lost(actor: SquashedGaussianPolicy) -> tuple[Array, tuple[Array, Array]]:
         actions, log_prob = actor.sample(batch.observations, now)
         worth = values(state.critics, batch.observations, actions)
         losses = entropy_weight * warmth * log_prob - jnp.min(worth[:2], axis=0)
         if weight is not None:
             losses = losses + weight * worth[2]
         loss = weighted(losses, weights)
-        return loss if penalty is None else loss + penalty(actor), -jnp.mean(log_prob)
+        return loss if penalty is None else loss + penalty(actor), (-jnp.mean(log_prob), worth)
 
-    (actor_loss, entropy), actor_slope = jax.value_and_grad(actor_lost, has_aux=True)(state.actor)
+    (actor_loss, (entropy, worth)), actor_slope = jax.value_and_grad(actor_lost, has_aux=True)(state.actor)
 
     directions, optimizer = _ADAM.update((actor_slope, critic_slope), state.optimizer)
     actor = _moved(state.actor, directions[0], config.learning_rate)
@@ -304,7 +304,8 @@ def learn(
         "temperature": warmth,
     }
     if len(said) > 2:
-        metrics["cost_value"] = jnp.mean(said[2]) if heard is None else heard @ said[2] / jnp.sum(heard)
+        costs = (worth if fresh else said)[2]
+        metrics["cost_value"] = jnp.mean(costs) if heard is None else heard @ costs / jnp.sum(heard)
     return after, metrics
 
 

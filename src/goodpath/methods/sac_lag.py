@@ -17,6 +17,8 @@ while the limit is broken, and *pays* for them while it is kept.
 The critic says too little: the actor looks for what it underrates. In SaGui's Static arena it stood at the limit of 5
 while episodes cost 10. So its error, what episodes cost less what it says, is followed slowly (`calibration`), and
 added for the multiplier: in the end the limit holds for the mean cost of an episode. Neither paper nor code have that.
+The mean of C is of the batch's actions, as in the code, or of fresh ones, as the paper has it (`value_of`): those
+follow the policy at once, where a long replay buffer lags behind.
 
 A multiplier that is the softplus of a parameter, as in both, sinks to nothing while the limit is kept, where its
 gradient vanishes and it may stay. By default it is moved itself and cut off at 0.
@@ -56,6 +58,8 @@ class Config(sac.Config):
     """Bound on it."""
     calibration: float = 5e-5
     """How fast, in an update, the critic's error is learnt that the multiplier adds to it; 0 adds nothing."""
+    value_of: Literal["batch", "policy"] = "batch"
+    """Whose actions the mean cost value is of: those that were taken once, or what the policy would do now."""
     damping: float = 0.0
     """Weight of the limit less the mean cost value, which is taken off the multiplier."""
 
@@ -66,7 +70,7 @@ class State(eqx.Module):
     Attributes:
         sac: of SAC, with a critic of costs.
         multiplier: state of its rule.
-        error: () by how much episodes really cost more than the critic says.
+        error: () by how much episodes really cost more than the critic says, or (kinds,) for several kinds of them.
         episode_length: steps of an episode, which the limit is about.
     """
 
@@ -86,10 +90,10 @@ def dual(config: Config) -> duals.Gradient:
     )
 
 
-def init(config: Config, spec: Spec, key: Array) -> State:
-    """A fresh state."""
+def init(config: Config, spec: Spec, key: Array, kinds: tuple[int, ...] = ()) -> State:
+    """A fresh state, for one kind of episodes or several."""
     networks = sac.init(config, spec, key, critics=3)
-    return State(networks, dual(config).init(), jnp.zeros(()), spec.episode_length)
+    return State(networks, dual(config).init(), jnp.zeros(kinds), spec.episode_length)
 
 
 def discounted_limit(cost_limit: Array, cost_discount: float, episode_length: int) -> Array:
@@ -132,16 +136,24 @@ def learn(
         return multiplier - config.damping * (limit - jnp.mean(costs))
 
     after, metrics = sac.learn(
-        config, state.sac, batch, key, price=price, cost_discount=config.cost_discount, **options
+        config,
+        state.sac,
+        batch,
+        key,
+        price=price,
+        cost_discount=config.cost_discount,
+        fresh=config.value_of == "policy",
+        **options,
     )
     error = state.error
     if batch.episode_cost is not None:
         measured = discounted_limit(batch.episode_cost, config.cost_discount, state.episode_length)
         apart = measured - metrics["cost_value"] - error
         error = error + config.calibration * jnp.where(jnp.isnan(measured), 0.0, apart)
-    violation = metrics["cost_value"] + jnp.maximum(error, least_error) - limit
+    worst = jnp.max(error)
+    violation = metrics["cost_value"] + jnp.maximum(worst, least_error) - limit
     moved = rule.update(state.multiplier, violation)
-    metrics = metrics | {"multiplier": multiplier, "violation": violation, "critic_error": error}
+    metrics = metrics | {"multiplier": multiplier, "violation": violation, "critic_error": worst}
     return State(after, moved, error, state.episode_length), metrics
 
 

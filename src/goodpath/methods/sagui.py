@@ -18,13 +18,18 @@ Before that the guide acts alone for some episodes (`guide_first`), so that the 
 one: what it costs to leave a hazard at speed, nobody can undo. With `linear-decay` the guide acts less and less over
 the run; `student` and `guide` act alone.
 
+A student that is always rescued never learns what it costs alone, though it is the student that is kept in the end.
+So in a share of the copies nobody takes over after the beginning (`alone`, in no code but ours), and the multiplier
+hears whichever costs more, those episodes or the others.
+
 **Importance ratios.** A step of the guide counts I = p(a|s) / p_g(a|s), cut to [0.1, 2], in the actor's loss, as it was
 when it was taken, and in the critics' too (paper; `ratio_power`); a step of the student counts 1. With the
 control-switch, both kinds are kept in buffers of their own, and a batch has 25 % of the guide's. (Where there are none
 yet of one kind, all are of the other.)
 
 The multiplier follows the cost value of all steps in the batch, or of the student's alone (`hear`): the guide's are
-those within hazards.
+those within hazards. It moves slowly in the wide arenas: what episodes cost is known after many of them only, and a
+price that is faster than that swings.
 
 Presets: `paper` has the paper's omega, multiplier and networks (those of the Static arena: `--hidden 64 64 --batch 64`
 and `--hidden 256 256 --batch 256` are for the others). `release` follows the authors' code: omega = 0.1 m + 0.01,
@@ -42,6 +47,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
+from goodpath.errors import GoodpathError
 from goodpath.methods import sac, sac_lag
 from goodpath.methods.contract import Demonstrations, Guidance, Metrics, OffPolicyMethod, Transitions
 from goodpath.policies import SquashedGaussianPolicy
@@ -69,6 +75,8 @@ class Config(sac_lag.Config):
     """Where the guide comes in: its divergence in the actor's loss, or its log-density in the reward."""
     guide_first: int = 10_000
     """Environment steps of each seed at the beginning in which the guide acts alone, with the control-switch."""
+    alone: float = 0.0
+    """Share of the copies in which the guide never acts after that, with the control-switch."""
     guide_share: float = 0.25
     """Share of a batch that are steps of the guide, with the control-switch."""
     ratio_low: float = 0.1
@@ -115,7 +123,7 @@ class State(eqx.Module):
 
 def init(config: Config, spec: Spec, key: Array) -> State:
     """A fresh state."""
-    return State(sac_lag.init(config, spec, key), jnp.zeros((), jnp.int32))
+    return State(sac_lag.init(config, spec, key, kinds=(2,)), jnp.zeros((), jnp.int32))
 
 
 def weight(config: Config, state: State) -> Array:
@@ -182,7 +190,16 @@ def divergence(actor: SquashedGaussianPolicy, observations: Array, mean: Array, 
 
 
 def guidance(config: Config) -> Guidance:
-    """How the guide takes part."""
+    """How the guide takes part.
+
+    Raises:
+        GoodpathError: the share of copies in which it does not is no share, or less than one copy.
+    """
+    if config.alone and not 1 / config.num_envs <= config.alone <= 1:
+        raise GoodpathError(
+            f"the student cannot be alone in {config.alone:g} of {config.num_envs} copies; give --alone 0, or from "
+            f"{1 / config.num_envs:g} to 1."
+        )
     return Guidance(
         guide=config.guide,
         composition=config.composition,
@@ -193,6 +210,7 @@ def guidance(config: Config) -> Guidance:
         legacy=config.legacy_log_prob,
         wait=config.wait_for_guide,
         first=config.guide_first,
+        alone=config.alone,
     )
 
 
@@ -211,8 +229,11 @@ _PAPER = replace(
     calibration=0.0,
 )
 _WIDE: dict[str, Any] = {
+    "alone": 0.5,
     "hear": "student",
-    "initial_multiplier": 1.0,
+    "value_of": "policy",
+    "initial_multiplier": 0.3,
+    "multiplier_learning_rate": 1e-5,
     "omega_scale": 0.03,
     "omega_floor": 0.0,
 }

@@ -12,7 +12,9 @@ explore, and a reward r makes it go far (`explore`):
 An arena guard, in the authors' code but not in the paper, ends an episode where the agent acts from beyond the square
 in which objects are placed, and pays nothing for that step. It belongs to the place that guides are trained in, and
 is not there when the guide acts elsewhere. While costs have a high price, to end the episode is the cheapest thing to
-do: a Car drives straight out. So leaving can cost as well (`exit_cost`, in no code but ours), at the same price.
+do: a Car drives straight out. So leaving can cost as well (`exit_cost`, in no code but ours), at the same price. And an
+episode that ends early costs little, though elsewhere the same guide goes on: with `full_length` what a step costs is
+taken as many times as a full episode has steps.
 
 The guide keeps `margin` below the cost limit: what is safe in the source within a limit is safe in a target with one at
 least as high, if states that look alike to the guide cost alike.
@@ -66,6 +68,8 @@ class Config(sac_lag.Config):
     """End episodes beyond the arena; for navigation tasks."""
     exit_cost: float = 0.0
     """What acting from beyond the arena counts as, for the limit, where that ends the episode."""
+    full_length: bool = False
+    """The limit is of an episode of full length, also where the arena's guard ends one."""
     margin: float = 0.0
     """How far below the cost limit to stay."""
 
@@ -171,7 +175,7 @@ SAGUI_GUIDE = OffPolicyMethod(
         "dynamic": replace(
             _DEFAULT,
             **_WIDE
-            | {"discount": 0.99, "cost_discount": 0.99, "target_entropy": -0.7}
+            | {"discount": 0.99, "cost_discount": 0.99, "target_entropy": -0.7, "full_length": True}
             | {"hidden": (256, 256), "batch": 256, "steps": 9_000_000},
         ),
     },
@@ -183,4 +187,5 @@ SAGUI_GUIDE = OffPolicyMethod(
     guard=guard,
     earn=earn,
     charge=charge,
+    full_length=lambda config: config.full_length,
 )

@@ -24,7 +24,7 @@ class HostNetworks:
 
     def __call__(self, inputs: Floats) -> Floats:
         """(P, E, outputs) for (P, E, inputs)."""
-        hidden = inputs if self._near is None else self._near(inputs, np)
+        hidden: Floats = self._near(inputs, np)
         for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
             hidden = hidden @ weight + bias
             hidden = np.maximum(hidden, 0.0) if self._relu else np.tanh(hidden)

@@ -188,7 +188,7 @@ class Composite:
     """Who acts in each copy: the student, or the guide. Begins with fresh episodes everywhere.
 
     * `control-switch`: the student, until a step costs; then the guide, until the episode ends. At the beginning of a
-      run the guide alone.
+      run the guide alone, later in some copies the student `alone`.
     * `linear-decay`: with a probability that falls from 1 to 0 over the run, an episode is drawn anew at each step,
       else once for all of it; what is drawn is the guide, with the same probability.
     * `student`, `guide`: one of them alone.
@@ -209,6 +209,7 @@ class Composite:
         leads = switches and step < guidance.first
         self._switches = switches and not leads
         self.guided = np.full(shape, leads or guidance.composition == "guide")
+        self.alone = np.arange(shape[1]) < (round(guidance.alone * shape[1]) if self._switches else 0)
         self._stepwise, self._fresh = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
         self._steps, self._ratios, self._number = np.zeros(shape[0]), np.zeros(shape[0]), 0
 
@@ -249,7 +250,7 @@ class Composite:
     def after(self, costs: NDArray[Any], ended: NDArray[np.bool_]) -> None:
         """What (P, E) costs and ends of episodes mean for who acts next."""
         if self._switches:
-            self.guided = (self.guided | (costs > 0)) & ~ended
+            self.guided = (self.guided | (costs > 0)) & ~ended & ~self.alone
         self._fresh = ended
 
     def scores(self) -> dict[str, NDArray[np.float64]]:

@@ -44,7 +44,8 @@ class Training(eqx.Module):
         learners: the method's states, stacked.
         replay: the steps of each seed.
         keys: (seeds,) sources of randomness.
-        episode_costs: (seeds,) mean costs of the episodes of the last stretch; NaN before the first.
+        episode_costs: (seeds,) mean costs of the episodes of the last stretch, with a guide (seeds, 2); NaN before the
+            first.
     """
 
     learners: Any
@@ -167,7 +168,7 @@ class ReplayProgram:
             fresh(method.init, config, env.spec, keys),
             Table.empty(len(self.seeds), len(self._counts), capacity, self._layout.width),
             jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
-            jnp.full(len(self.seeds), jnp.nan, jnp.float32),
+            jnp.full((len(self.seeds),) if guide is None else (len(self.seeds), 2), jnp.nan, jnp.float32),
         )
 
     def begin_from(self, run: Path) -> None:
@@ -302,9 +303,16 @@ class ReplayProgram:
             if learns:
                 learnt.append(metrics)
         means = {name: np.mean([one[name] for one in learnt], axis=0) for name in (learnt or [{}])[0]}
-        scores = tally.scores()
-        self.states = replace(self.states, episode_costs=jnp.asarray(tally.charged(), jnp.float32))
-        return means | scores | ({} if composite is None else composite.scores())
+        full = self.spec.episode_length if self.method.full_length(self.config) else 0
+        scores, charged = tally.scores(), tally.charged(full)
+        if composite is not None:
+            alone = np.broadcast_to(composite.alone, (number, copies))
+            charged = np.stack([tally.charged(full, ~alone), tally.charged(full, alone)], axis=1)
+            scores |= composite.scores()
+            if alone.any():
+                scores |= {f"alone_{name}": tally.scores(alone)[name] for name in ("return", "cost")}
+        self.states = replace(self.states, episode_costs=jnp.asarray(charged, jnp.float32))
+        return means | scores
 
 
 class Tally:
@@ -318,7 +326,7 @@ class Tally:
     def __init__(self, seeds: int, copies: int) -> None:
         # Return, cost, length and what they are charged, of the episodes under way.
         self._sums = np.zeros((4, seeds, copies))
-        self._finished = np.zeros((5, seeds))  # the same of those that ended, and their number
+        self._finished = np.zeros((5, seeds, copies))  # the same of those that ended, and their number
         self._cost, self._steps = np.zeros(seeds), 0
 
     def add(
@@ -333,20 +341,27 @@ class Tally:
         self._cost += costs.mean(axis=1)
         self._steps += 1
         if ended.any():
-            self._finished[:4] += (self._sums * ended).sum(axis=2)
-            self._finished[4] += ended.sum(axis=1)
+            self._finished[:4] += self._sums * ended
+            self._finished[4] += ended
             self._sums *= ~ended
 
-    def scores(self) -> dict[str, NDArray[np.float64]]:
-        """(seeds,) means over the episodes that ended, their number, and the cost of a step."""
-        sums = self._finished[:3] / np.maximum(self._finished[4], 1)
+    def scores(self, where: NDArray[np.bool_] | bool = True) -> dict[str, NDArray[np.float64]]:
+        """(seeds,) means over the episodes that ended in some copies, their number, and the cost of a step in all."""
+        finished = self._finished.sum(axis=2, where=where)
+        sums = finished[:3] / np.maximum(finished[4], 1)
         names = dict(zip(("return", "cost", "length"), sums, strict=True))
-        return names | {"episodes": self._finished[4].copy(), "cost_rate": self._cost / self._steps}
+        return names | {"episodes": finished[4], "cost_rate": self._cost / self._steps}
 
-    def charged(self) -> NDArray[np.float64]:
-        """(seeds,) mean cost of an episode as the limit counts it; NaN where none has ended."""
-        number = self._finished[4]
-        return np.where(number > 0, self._finished[3] / np.maximum(number, 1), np.nan)
+    def charged(self, full: int = 0, where: NDArray[np.bool_] | bool = True) -> NDArray[np.float64]:
+        """(seeds,) mean cost of an episode as the limit counts it; NaN where none has ended.
+
+        Args:
+            full: steps of an episode which one that ended sooner is taken to go on for, at the same cost a step.
+            where: (seeds, copies) or all, which copies.
+        """
+        _, _, steps, charged, number = self._finished.sum(axis=2, where=where)
+        among = steps / full if full else number
+        return np.where(number > 0, charged / np.where(number > 0, among, 1), np.nan)
 
 
 def stretch(config: Any, spec: Spec) -> int:
