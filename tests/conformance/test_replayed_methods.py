@@ -17,7 +17,7 @@ from goodpath.methods import METHODS, find, sac
 from goodpath.methods.contract import OffPolicyMethod
 from goodpath.networks import Near
 from goodpath.policies import load_policy, parameters_sha256
-from goodpath.training import checkpoint
+from goodpath.training import checkpoint, replayed
 from goodpath.training.acting import HostSquashed
 from goodpath.training.guided import find_guide
 from goodpath.training.job import make_config
@@ -128,7 +128,7 @@ def test_a_run_from_the_command_line(tmp_path, capsys, name):
 def test_the_buffer_holds_what_happened():
     trained = program("sac")
     trained.advance(60)
-    table = trained.states.replay
+    table = trained.states[0].replay
     rows = np.asarray(table.rows).reshape(2, 100, -1)[:, :60]
     np.testing.assert_array_equal(table.pushed, [[60], [60]])
     assert np.all(np.asarray(table.rows).reshape(2, 100, -1)[:, 60:] == 0)
@@ -171,15 +171,20 @@ def test_a_policy_that_sees_what_is_near_acts_in_numpy_as_in_jax():
         np.testing.assert_allclose(actions[i], expected, atol=1e-6)
 
 
-def test_large_networks_take_turns_and_learn_the_same(monkeypatch):
-    side_by_side, in_turns = program("sac-lag"), program("sac-lag")
-    side_by_side.advance(120)
-    monkeypatch.setattr(ReplayProgram, "_together", lambda self: 1)
-    in_turns.advance(120)
-    for a, b in zip(
-        jax.tree.leaves(side_by_side.policies()), jax.tree.leaves(in_turns.policies()), strict=True
-    ):
-        np.testing.assert_allclose(a, b, atol=1e-4)
+@pytest.mark.parametrize("name", ["sac-lag", "sagui"])
+def test_two_seeds_share_a_thread_large_networks_take_turns_and_all_learn_the_same(monkeypatch, name):
+    in_threads = program(name, (0, 1, 2))
+    assert [len(group.keys) for group in in_threads.states] == [2, 1]
+    monkeypatch.setattr(replayed, "LARGE", 1)
+    in_turns = program(name, (0, 1, 2))
+    assert [len(group.keys) for group in in_turns.states] == [3]
+    assert in_turns._together == 1
+    logs = [trained.advance(120) for trained in (in_threads, in_turns)]
+    for ours, other in zip(*map(jax.tree.leaves, (in_threads.policies(), in_turns.policies())), strict=True):
+        np.testing.assert_allclose(ours, other, atol=1e-4)
+    assert logs[0].keys() == logs[1].keys()
+    for key, values in logs[0].items():
+        np.testing.assert_allclose(values, logs[1][key], atol=1e-3, err_msg=key)
 
 
 def test_episodes_are_counted_when_they_end():
@@ -216,20 +221,22 @@ def test_bad_input_is_explained():
 
 def test_a_run_may_go_on_from_another_s_networks(tmp_path):
     options = SMALL | {"explore": "novelty"}
-    first = train("sagui-guide", env=TASK, cost_limit=2.0, seeds=(0, 1), out=tmp_path / "a", options=options)
+    first = train(
+        "sagui-guide", env=TASK, cost_limit=2.0, seeds=(0, 1, 2), out=tmp_path / "a", options=options
+    )
     own = make_config(find("sac-lag"), "default", SMALL)
-    trained = ReplayProgram(find("sac-lag"), own, envs.make(TASK, 9), 2.0, (0, 1, 2))
-    fresh = trained.states.learners
+    trained = ReplayProgram(find("sac-lag"), own, envs.make(TASK, 15), 2.0, range(5))
+    fresh = trained.states[0].learners
     trained.begin_from(tmp_path / "a")
-    for index in range(3):  # the run's two seeds in turn
-        wanted = first.policy(index % 2).policy
+    for index in range(5):  # the run's three seeds in turn
+        wanted = first.policy(index % 3).policy
         for a, b in zip(jax.tree.leaves(trained.policy(index)), jax.tree.leaves(wanted), strict=True):
             np.testing.assert_array_equal(a, b)
-    sac_state = trained.states.learners.sac
+    sac_state = trained.states[0].learners.sac
     for a, b in zip(jax.tree.leaves(sac_state.targets), jax.tree.leaves(sac_state.critics), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(fresh.sac.critics.weights[0], sac_state.critics.weights[0])
-    np.testing.assert_array_equal(fresh.multiplier.parameter, trained.states.learners.multiplier.parameter)
+    np.testing.assert_array_equal(fresh.multiplier.parameter, trained.states[0].learners.multiplier.parameter)
     other = make_config(find("sac-lag"), "default", SMALL | {"hidden": (4,)})
     with pytest.raises(GoodpathError, match="same --hidden"):
         ReplayProgram(find("sac-lag"), other, envs.make(TASK, 3), 2.0, (0,)).begin_from(tmp_path / "a")

@@ -118,13 +118,13 @@ def test_what_the_student_costs_alone_is_counted_apart():
     options = {"batch": 16, "hidden": (8,), "steps": 200, "every": 10, "stretch": 10, "num_envs": 10}
     program = probe("ProbeLine-v0", alone=0.5, guide_first=0, **options)
     log = program.advance(100)
-    together, alone = np.asarray(program.states.episode_costs)[0]
+    together, alone = np.asarray(program.states[0].episode_costs)[0]
     assert 0 < alone < 10
     assert 0 < together < 10
     assert log["alone_cost"][0] == pytest.approx(alone)
     assert log["cost"][0] == pytest.approx((alone + together) / 2)
     assert log["guide_share"][0] == pytest.approx(0.45)
-    assert np.asarray(program.states.replay.size)[0].tolist() == [55, 45]
+    assert np.asarray(program.states[0].replay.size)[0].tolist() == [55, 45]
 
 
 def test_actions_and_ratios_are_of_whoever_acts():
@@ -245,8 +245,8 @@ def test_a_quarter_of_a_batch_is_the_guide_s(batch, counts):
     program = probe("ProbeLine-v0", batch=batch, hidden=(8,), steps=200, every=10, stretch=10, guide_first=0)
     assert program._counts == counts
     program.advance(400)
-    held = np.asarray(program.states.replay.rows).reshape(1, 2, -1, program._layout.width)
-    sizes = np.asarray(program.states.replay.size)[0]
+    held = np.asarray(program.states[0].replay.rows).reshape(1, 2, -1, program._layout.width)
+    sizes = np.asarray(program.states[0].replay.size)[0]
     # Every step of the probe costs, so the guide takes each step but the first of its episode.
     assert sizes.tolist() == [20, 180]
     layout = Layout(2, 1, guided.extra_fields(1))
@@ -452,7 +452,7 @@ def test_what_leaving_costs_counts_for_the_limit_and_not_in_the_log():
         program = ReplayProgram(sagui_guide.SAGUI_GUIDE, config, env, 1.0, [0])
         log = program.advance(1000)
         assert log["length"] < 1000, "it has left"
-        seen[exit_cost] = float(log["cost"][0]), float(program.states.episode_costs[0])
+        seen[exit_cost] = float(log["cost"][0]), float(program.states[0].episode_costs[0])
     (own, counted), (same, dear) = seen.values()
     assert own == counted == same
     np.testing.assert_allclose(dear, own + 1000.0)
@@ -473,7 +473,7 @@ def test_an_episode_cut_short_can_count_as_a_whole_one():
         env = envs.make("SaguiSemiDynamicGuide-v0", 1, guard="end")
         program = ReplayProgram(sagui_guide.SAGUI_GUIDE, config, env, 1.0, [0])
         log = program.advance(1000)
-        counted[whole] = float(program.states.episode_costs[0])
+        counted[whole] = float(program.states[0].episode_costs[0])
     assert log["length"] < 1000, "it has left"
     assert counted[True] == pytest.approx(counted[False] * 1000 / float(log["length"][0]))
 

@@ -188,30 +188,30 @@ def demonstrations(dataset: Dataset) -> Demonstrations:
     )
 
 
-def groups(seeds: Sequence[int]) -> list[Array]:
-    """Random keys of the seeds, in groups that are trained side by side."""
-    number = -(-len(seeds) // TOGETHER)
+def groups(seeds: Sequence[int], together: int = TOGETHER) -> list[Array]:
+    """Random keys of the seeds, in groups of up to so many that are trained side by side."""
+    number = -(-len(seeds) // together)
     return [
         jnp.stack([jax.random.key(seed) for seed in group.tolist()])
         for group in np.array_split(np.array(seeds), number)
     ]
 
 
-def abreast(advance: Callable[[Any], tuple[Any, Metrics]], states: Sequence[Any]) -> tuple[Any, Metrics]:
+def abreast(advance: Callable[[Any], tuple[Any, Any]], states: Sequence[Any]) -> tuple[Any, Any]:
     """All groups one stretch further, each in a thread and so on a core of its own where there are enough.
 
     What one thread asks for JAX computes on a CPU one after another, also where nothing waits for it.
 
     Args:
-        advance: group -> group after the stretch, and its (seeds,) metrics.
+        advance: group -> group after the stretch, and its (seeds, ...) metrics.
         states: of the groups.
 
     Returns:
-        The groups, and the metrics of all seeds.
+        The groups, and the metrics of all seeds in NumPy.
     """
     starting = Lock()  # so that groups of one size are compiled once
 
-    def run(group: Any) -> tuple[Any, Metrics]:
+    def run(group: Any) -> tuple[Any, Any]:
         with starting:
             after, metrics = advance(group)
         return after, jax.tree.map(np.asarray, metrics)  # which waits for them

@@ -8,31 +8,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from goodpath.errors import GoodpathError
 from goodpath.training.checkpoint import read
 
 
-def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> Any:
+def taken_over(states: Any, run: Path, parts: Mapping[str, str], turns: NDArray[np.int64]) -> Any:
     """States with the networks of a run, its seeds in turn; optimisers, duals and all else stay as they are.
 
     Args:
-        states: of `seeds` seeds, stacked along a leading axis.
+        states: of some seeds, stacked along a leading axis.
         run: folder of the run.
         parts: name of each attribute to fill -> that of the one it is taken from.
-        seeds: number of seeds.
+        turns: (seeds,) which seed of the run is whose; they start over where there are not as many.
 
     Raises:
         GoodpathError: the run has no such networks, or they have other sizes.
     """
-    saved = read(run / "checkpoints")
-    found = {
-        name[place:]: leaf
-        for name, leaf in saved.items()
-        for part in set(parts.values())
-        if (place := _place(name, part)) >= 0
-    }
-    turns = np.arange(seeds)
+    groups: dict[str, dict[int, Any]] = {}
+    for name, leaf in read(run / "checkpoints").items():
+        for part in set(parts.values()):
+            if (place := _place(name, part)) >= 0:
+                groups.setdefault(name[place:], {})[_group(name)] = leaf
+    found = {name: np.concatenate([those[i] for i in sorted(those)]) for name, those in groups.items()}
     misfit = GoodpathError(
         f"the networks of {run} are of another kind or size; give a run of the same family of methods, in a task with "
         "the same observations, and the same --hidden, --normalize and --near."
@@ -56,6 +55,11 @@ def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> 
         return leaf
 
     return jax.tree_util.tree_map_with_path(taken, states)
+
+
+def _group(name: str) -> int:
+    """Which group of seeds a leaf is of, by its path; 0 where a run has no groups."""
+    return int(name[1 : name.index("]")]) if name.startswith("[") else 0
 
 
 def _place(name: str, part: str) -> int:

@@ -19,8 +19,8 @@ from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod
 from goodpath.policies import SquashedGaussianPolicy
 from goodpath.replay import Table
 from goodpath.spec import Spec
-from goodpath.training.acting import HostSquashed
-from goodpath.training.compiled import demonstrations
+from goodpath.training.acting import Floats, HostSquashed
+from goodpath.training.compiled import abreast, demonstrations, groups
 from goodpath.training.guided import Composite, Guide, extra_fields
 from goodpath.training.initial import taken_over
 from goodpath.training.layout import Layout
@@ -28,6 +28,9 @@ from goodpath.training.states import fresh
 from goodpath.trajectories import Dataset
 
 LARGE = 10_000  # weights of one layer, from which on one seed fills the cores of a CPU
+TOGETHER = (
+    2  # seeds with smaller ones that learn side by side: as fast as more of them, and groups have threads
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class ReplayPhase:
 
 
 class Training(eqx.Module):
-    """All that the training of all seeds is made of, besides its step and the simulator.
+    """All that the training of a group of seeds is made of, besides its step and the simulator.
 
     Attributes:
         learners: the method's states, stacked.
@@ -126,6 +129,9 @@ class ReplayProgram:
     has to be saved, and a resumed run goes on bit for bit. An episode that a stretch cuts short is not counted,
     and does not end for the learner.
 
+    All seeds act together. On a CPU two seeds with small networks learn side by side (`vmap`), in a thread for each
+    such group; large networks fill the cores, one seed after another.
+
     Args:
         method: what to train.
         config: its options.
@@ -163,13 +169,22 @@ class ReplayProgram:
         self._counts = (config.batch - apart, apart) if apart else (config.batch,)
         self._round = config.every * config.num_envs
         capacity = max(min(config.capacity, config.steps), self._round)
-        keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
-        self.states: Any = Training(
-            fresh(method.init, config, env.spec, keys),
-            Table.empty(len(self.seeds), len(self._counts), capacity, self._layout.width),
-            jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
-            jnp.full((len(self.seeds),) if guide is None else (len(self.seeds), 2), jnp.nan, jnp.float32),
-        )
+        everything = len(self.seeds)
+        largest = _largest_layer(method, config, env.spec)
+        on_cpu = jax.default_backend() == "cpu"
+        self._together = 1 if on_cpu and largest >= LARGE else everything
+        apart = TOGETHER if on_cpu and largest < LARGE else everything
+        kinds = () if guide is None else (2,)
+
+        def begin(keys: Array) -> Training:
+            return Training(
+                fresh(method.init, config, env.spec, keys),
+                Table.empty(len(keys), len(self._counts), capacity, self._layout.width),
+                jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys),
+                jnp.full((len(keys), *kinds), jnp.nan, jnp.float32),
+            )
+
+        self.states: Any = tuple(begin(keys) for keys in groups(self.seeds, apart))
 
     def begin_from(self, run: Path) -> None:
         """Takes over the networks of a run, its seeds in turn; optimisers, duals and buffer begin anew.
@@ -178,13 +193,16 @@ class ReplayProgram:
             GoodpathError: the run's networks are of another kind or size.
         """
         parts = {"actor": "actor", "critics": "critics", "targets": "critics", "scaler": "scaler"}
-        learners = taken_over(self.states.learners, run, parts, len(self.seeds))
-        self.states = replace(self.states, learners=learners)
+        turns = self._apart(np.arange(len(self.seeds)))
+        self.states = tuple(
+            replace(group, learners=taken_over(group.learners, run, parts, its_turns))
+            for group, its_turns in zip(self.states, turns, strict=True)
+        )
 
     @property
     def learnt(self) -> Any:
         """What an update can spoil: the methods' states, not what they remember."""
-        return self.states.learners
+        return tuple(group.learners for group in self.states)
 
     def phase(self) -> tuple[ReplayPhase, int]:
         """There is one phase."""
@@ -205,7 +223,15 @@ class ReplayProgram:
 
     def policies(self) -> SquashedGaussianPolicy:
         """The current policies of all seeds, stacked along a leading axis."""
-        return _policies(self.method.policy, self.states.learners)
+        return self._stacked(self.method.policy)
+
+    def _stacked(self, which: Any) -> Any:
+        parts = [_policies(which, group.learners) for group in self.states]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+    def _apart(self, values: NDArray[Any]) -> list[NDArray[Any]]:
+        """(seeds, ...) values as the groups have them."""
+        return np.split(values, np.cumsum([len(group.keys) for group in self.states])[:-1])
 
     def policy(self, index: int) -> SquashedGaussianPolicy:
         """The current policy of one seed."""
@@ -219,20 +245,14 @@ class ReplayProgram:
         """Updates in a round."""
         return max(1, round(self.config.updates * self._round))
 
-    def _together(self) -> int:
-        """Seeds that learn side by side; where one fills the cores of a CPU, they take turns."""
-        largest = max(weight[0].size for weight in self.policies().network.weights)
-        return 1 if jax.default_backend() == "cpu" and largest >= LARGE else len(self.seeds)
-
     def _stretch(self) -> Metrics:
         """Acts and learns until all copies start anew; gives (seeds,) means over it."""
         number, copies, every = len(self.seeds), self.config.num_envs, self.config.every
         size, width = self.spec.observation_size, self.spec.action_size
-        together = self._together()
         streams = [np.random.SeedSequence([seed, self.step]) for seed in self.seeds]
         starts = np.concatenate([stream.generate_state(copies) for stream in streams])
         draws = [np.random.default_rng(stream.spawn(1)[0]) for stream in streams]
-        policies = HostSquashed(_policies(self.method.acts, self.states.learners))
+        policies = HostSquashed(self._stacked(self.method.acts))
         seen = self.env.reset([int(start) for start in starts]).reshape(number, copies, size)
         tally, learnt = Tally(number, copies), []
         composite = None
@@ -285,19 +305,8 @@ class ReplayProgram:
                 seen = step.observations.reshape(number, copies, size)
             self.step += self._round
             learns = self.step > self._wait()
-            self.states, metrics, acting = _learn(
-                self.method,
-                self.config,
-                self._layout,
-                self._counts,
-                self._number() if learns else 0,
-                together,
-                self._guidance is not None and self._guidance.wait,
-                self.cost_limit,
-                self.states,
-                jnp.asarray(rows.reshape(number, -1, self._layout.width)),
-                jnp.asarray(ring.reshape(number, -1)),
-                self.demonstrations,
+            metrics, acting = self._learn(
+                rows.reshape(number, -1, self._layout.width), ring.reshape(number, -1), learns
             )
             policies = HostSquashed(acting)
             if learns:
@@ -311,8 +320,42 @@ class ReplayProgram:
             scores |= composite.scores()
             if alone.any():
                 scores |= {f"alone_{name}": tally.scores(alone)[name] for name in ("return", "cost")}
-        self.states = replace(self.states, episode_costs=jnp.asarray(charged, jnp.float32))
+        self.states = tuple(
+            replace(group, episode_costs=jnp.asarray(costs, jnp.float32))
+            for group, costs in zip(self.states, self._apart(charged), strict=True)
+        )
         return means | scores
+
+    def _learn(self, rows: Floats, ring: NDArray[np.int32], learns: bool) -> tuple[Metrics, Any]:
+        """Remembers (seeds, N, width) rows and learns, each group in a thread; gives metrics and who acts next."""
+
+        def advance(group: tuple[Training, Floats, NDArray[np.int32]]) -> tuple[Training, Any]:
+            states, its_rows, its_ring = group
+            after, metrics, acting = _learn(
+                self.method,
+                self.config,
+                self._layout,
+                self._counts,
+                self._number() if learns else 0,
+                min(self._together, len(its_rows)),
+                self._guidance is not None and self._guidance.wait,
+                self.cost_limit,
+                states,
+                jnp.asarray(its_rows),
+                jnp.asarray(its_ring),
+                self.demonstrations,
+            )
+            return after, (metrics, acting)
+
+        parts = zip(self.states, self._apart(rows), self._apart(ring), strict=True)
+        self.states, (metrics, acting) = abreast(advance, list(parts))
+        return metrics, acting
+
+
+def _largest_layer(method: OffPolicyMethod, config: Any, spec: Spec) -> int:
+    """Weights of the largest layer of the policy."""
+    outline = jax.eval_shape(lambda key: method.policy(method.init(config, spec, key)), jax.random.key(0))
+    return max(weight.size for weight in outline.network.weights)
 
 
 class Tally:
