@@ -19,6 +19,7 @@ from goodpath.networks import Near
 from goodpath.policies import load_policy, parameters_sha256
 from goodpath.training import checkpoint, replayed
 from goodpath.training.acting import HostSquashed
+from goodpath.training.compiled import groups
 from goodpath.training.guided import find_guide
 from goodpath.training.job import make_config
 from goodpath.training.replayed import Layout, ReplayProgram, Tally
@@ -128,10 +129,11 @@ def test_a_run_from_the_command_line(tmp_path, capsys, name):
 def test_the_buffer_holds_what_happened():
     trained = program("sac")
     trained.advance(60)
-    table = trained.states[0].replay
-    rows = np.asarray(table.rows).reshape(2, 100, -1)[:, :60]
-    np.testing.assert_array_equal(table.pushed, [[60], [60]])
-    assert np.all(np.asarray(table.rows).reshape(2, 100, -1)[:, 60:] == 0)
+    tables = [group.replay for group in trained.states]
+    rows = np.stack([table.rows for table in tables])
+    assert np.all(rows[:, 60:] == 0)
+    rows = rows[:, :60]
+    assert [int(table.pushed.item()) for table in tables] == [60, 60]
     for own in rows:
         steps = Layout(2, 1).unpack(own)
         speed = (np.asarray(steps.actions)[:, 0] + 1) / 2
@@ -172,15 +174,14 @@ def test_a_policy_that_sees_what_is_near_acts_in_numpy_as_in_jax():
 
 
 @pytest.mark.parametrize("name", ["sac-lag", "sagui"])
-def test_two_seeds_share_a_thread_large_networks_take_turns_and_all_learn_the_same(monkeypatch, name):
+def test_seeds_in_threads_learn_what_they_learn_side_by_side(monkeypatch, name):
     in_threads = program(name, (0, 1, 2))
-    assert [len(group.keys) for group in in_threads.states] == [2, 1]
-    monkeypatch.setattr(replayed, "LARGE", 1)
-    in_turns = program(name, (0, 1, 2))
-    assert [len(group.keys) for group in in_turns.states] == [3]
-    assert in_turns._together == 1
-    logs = [trained.advance(120) for trained in (in_threads, in_turns)]
-    for ours, other in zip(*map(jax.tree.leaves, (in_threads.policies(), in_turns.policies())), strict=True):
+    assert [len(group.keys) for group in in_threads.states] == [1, 1, 1]
+    monkeypatch.setattr(replayed, "groups", lambda seeds, together: groups(seeds, len(seeds)))
+    abreast = program(name, (0, 1, 2))
+    assert [len(group.keys) for group in abreast.states] == [3]
+    logs = [trained.advance(120) for trained in (in_threads, abreast)]
+    for ours, other in zip(*map(jax.tree.leaves, (in_threads.policies(), abreast.policies())), strict=True):
         np.testing.assert_allclose(ours, other, atol=1e-4)
     assert logs[0].keys() == logs[1].keys()
     for key, values in logs[0].items():
@@ -226,17 +227,17 @@ def test_a_run_may_go_on_from_another_s_networks(tmp_path):
     )
     own = make_config(find("sac-lag"), "default", SMALL)
     trained = ReplayProgram(find("sac-lag"), own, envs.make(TASK, 15), 2.0, range(5))
-    fresh = trained.states[0].learners
+    fresh = trained.learnt[0]
     trained.begin_from(tmp_path / "a")
     for index in range(5):  # the run's three seeds in turn
         wanted = first.policy(index % 3).policy
         for a, b in zip(jax.tree.leaves(trained.policy(index)), jax.tree.leaves(wanted), strict=True):
             np.testing.assert_array_equal(a, b)
-    sac_state = trained.states[0].learners.sac
+    sac_state = trained.learnt[0].sac
     for a, b in zip(jax.tree.leaves(sac_state.targets), jax.tree.leaves(sac_state.critics), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(fresh.sac.critics.weights[0], sac_state.critics.weights[0])
-    np.testing.assert_array_equal(fresh.multiplier.parameter, trained.states[0].learners.multiplier.parameter)
+    np.testing.assert_array_equal(fresh.multiplier.parameter, trained.learnt[0].multiplier.parameter)
     other = make_config(find("sac-lag"), "default", SMALL | {"hidden": (4,)})
     with pytest.raises(GoodpathError, match="same --hidden"):
         ReplayProgram(find("sac-lag"), other, envs.make(TASK, 3), 2.0, (0,)).begin_from(tmp_path / "a")

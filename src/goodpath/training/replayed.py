@@ -27,11 +27,6 @@ from goodpath.training.layout import Layout
 from goodpath.training.states import fresh
 from goodpath.trajectories import Dataset
 
-LARGE = 10_000  # weights of one layer, from which on one seed fills the cores of a CPU
-TOGETHER = (
-    2  # seeds with smaller ones that learn side by side: as fast as more of them, and groups have threads
-)
-
 
 @dataclass(frozen=True)
 class ReplayPhase:
@@ -59,7 +54,7 @@ class Training(eqx.Module):
 
 @partial(
     jax.jit,
-    static_argnames=("method", "config", "layout", "counts", "number", "together", "wait"),
+    static_argnames=("method", "config", "layout", "counts", "number", "wait"),
     donate_argnames=("states",),
 )
 def _learn(
@@ -68,7 +63,6 @@ def _learn(
     layout: Layout,
     counts: tuple[int, ...],
     number: int,
-    together: int,
     wait: bool,
     cost_limit: Array,
     states: Training,
@@ -91,9 +85,7 @@ def _learn(
     )
     places = replay.draw(draw_keys, counts, number)
 
-    def one_seed(seed: tuple[Any, Array, Array, Array]) -> tuple[Any, Metrics]:
-        learner, its_places, key, cost = seed
-
+    def one_seed(learner: Any, its_places: Array, key: Array, cost: Array) -> tuple[Any, Metrics]:
         def step(learner: Any, drawn: tuple[Array, Array]) -> tuple[Any, Metrics]:
             place, key = drawn
             batch = replace(layout.unpack(replay.rows[place]), episode_cost=cost)
@@ -102,9 +94,7 @@ def _learn(
         learner, metrics = jax.lax.scan(step, learner, (its_places, jax.random.split(key, number)))
         return learner, jax.tree.map(jnp.mean, metrics)
 
-    learners, metrics = jax.lax.map(
-        one_seed, (states.learners, places, update_keys, states.episode_costs), batch_size=together
-    )
+    learners, metrics = jax.vmap(one_seed)(states.learners, places, update_keys, states.episode_costs)
     if wait:
         ready = jnp.all(replay.size > config.batch, axis=1)
         learners = jax.tree.map(
@@ -129,8 +119,7 @@ class ReplayProgram:
     has to be saved, and a resumed run goes on bit for bit. An episode that a stretch cuts short is not counted,
     and does not end for the learner.
 
-    All seeds act together. On a CPU two seeds with small networks learn side by side (`vmap`), in a thread for each
-    such group; large networks fill the cores, one seed after another.
+    All seeds act together. On a CPU each learns in a thread of its own, elsewhere all side by side (`vmap`).
 
     Args:
         method: what to train.
@@ -169,11 +158,6 @@ class ReplayProgram:
         self._counts = (config.batch - apart, apart) if apart else (config.batch,)
         self._round = config.every * config.num_envs
         capacity = max(min(config.capacity, config.steps), self._round)
-        everything = len(self.seeds)
-        largest = _largest_layer(method, config, env.spec)
-        on_cpu = jax.default_backend() == "cpu"
-        self._together = 1 if on_cpu and largest >= LARGE else everything
-        apart = TOGETHER if on_cpu and largest < LARGE else everything
         kinds = () if guide is None else (2,)
 
         def begin(keys: Array) -> Training:
@@ -184,7 +168,8 @@ class ReplayProgram:
                 jnp.full((len(keys), *kinds), jnp.nan, jnp.float32),
             )
 
-        self.states: Any = tuple(begin(keys) for keys in groups(self.seeds, apart))
+        together = 1 if jax.default_backend() == "cpu" else len(self.seeds)
+        self.states: Any = tuple(begin(keys) for keys in groups(self.seeds, together))
 
     def begin_from(self, run: Path) -> None:
         """Takes over the networks of a run, its seeds in turn; optimisers, duals and buffer begin anew.
@@ -337,7 +322,6 @@ class ReplayProgram:
                 self._layout,
                 self._counts,
                 self._number() if learns else 0,
-                min(self._together, len(its_rows)),
                 self._guidance is not None and self._guidance.wait,
                 self.cost_limit,
                 states,
@@ -350,12 +334,6 @@ class ReplayProgram:
         parts = zip(self.states, self._apart(rows), self._apart(ring), strict=True)
         self.states, (metrics, acting) = abreast(advance, list(parts))
         return metrics, acting
-
-
-def _largest_layer(method: OffPolicyMethod, config: Any, spec: Spec) -> int:
-    """Weights of the largest layer of the policy."""
-    outline = jax.eval_shape(lambda key: method.policy(method.init(config, spec, key)), jax.random.key(0))
-    return max(weight.size for weight in outline.network.weights)
 
 
 class Tally:
