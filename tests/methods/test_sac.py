@@ -13,6 +13,7 @@ from goodpath.envs.probe import PROBES
 from goodpath.errors import GoodpathError
 from goodpath.methods import find, sac, sac_lag
 from goodpath.methods.contract import Transitions
+from goodpath.networks import normal
 from goodpath.policies import SquashedGaussianPolicy
 from goodpath.spec import Spec
 from goodpath.training.job import make_config
@@ -159,6 +160,15 @@ def test_the_multiplier_hears_by_how_much_episodes_cost_more_than_the_critic_say
     after, metrics = sac_lag.learn(config, jnp.float32(100.0), state, free, KEY, least_error=0.0)
     assert float(after.error) < 0.0
     np.testing.assert_allclose(metrics["violation"], metrics["cost_value"] - 9.9996, atol=1e-4)
+
+
+def test_the_cost_value_is_of_the_batch_s_actions_or_of_fresh_ones():
+    state = sac_lag.init(replace(SMALL, initial_gain=1.0), SPEC, KEY)
+    fresh, _ = by_hand(state.sac.actor, BATCH.observations, normal(KEY, (2, 16, 2))[0])
+    for whose, actions in (("batch", BATCH.actions), ("policy", jnp.asarray(fresh, jnp.float32))):
+        _, metrics = sac_lag.learn(replace(SMALL, value_of=whose), jnp.float32(1.0), state, BATCH, KEY)
+        wanted = sac.values(state.sac.critics, BATCH.observations, actions)[2].mean()
+        np.testing.assert_allclose(metrics["cost_value"], wanted, atol=1e-5)
 
 
 def test_a_policy_begins_without_habits():
