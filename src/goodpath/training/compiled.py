@@ -188,9 +188,9 @@ def demonstrations(dataset: Dataset) -> Demonstrations:
     )
 
 
-def groups(seeds: Sequence[int], together: int = TOGETHER) -> list[Array]:
-    """Random keys of the seeds, in groups of up to so many that are trained side by side."""
-    number = -(-len(seeds) // together)
+def groups(seeds: Sequence[int], together: int = 0) -> list[Array]:
+    """Random keys of the seeds, in groups of up to so many that are trained side by side, `TOGETHER` when left out."""
+    number = -(-len(seeds) // (together or TOGETHER))
     return [
         jnp.stack([jax.random.key(seed) for seed in group.tolist()])
         for group in np.array_split(np.array(seeds), number)
