@@ -8,20 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import NDArray
 
 from goodpath.errors import GoodpathError
 from goodpath.training.checkpoint import read
 
 
-def taken_over(states: Any, run: Path, parts: Mapping[str, str], turns: NDArray[np.int64]) -> Any:
+def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> Any:
     """States with the networks of a run, its seeds in turn; optimisers, duals and all else stay as they are.
 
     Args:
-        states: of some seeds, stacked along a leading axis.
+        states: of `seeds` seeds, stacked along a leading axis.
         run: folder of the run.
         parts: name of each attribute to fill -> that of the one it is taken from.
-        turns: (seeds,) which seed of the run is whose; they start over where there are not as many.
+        seeds: number of seeds.
 
     Raises:
         GoodpathError: the run has no such networks, or they have other sizes.
@@ -32,6 +31,7 @@ def taken_over(states: Any, run: Path, parts: Mapping[str, str], turns: NDArray[
             if (place := _place(name, part)) >= 0:
                 groups.setdefault(name[place:], {})[_group(name)] = leaf
     found = {name: np.concatenate([those[i] for i in sorted(those)]) for name, those in groups.items()}
+    turns = np.arange(seeds)
     misfit = GoodpathError(
         f"the networks of {run} are of another kind or size; give a run of the same family of methods, in a task with "
         "the same observations, and the same --hidden, --normalize and --near."

@@ -178,10 +178,11 @@ class ReplayProgram:
             GoodpathError: the run's networks are of another kind or size.
         """
         parts = {"actor": "actor", "critics": "critics", "targets": "critics", "scaler": "scaler"}
-        turns = self._apart(np.arange(len(self.seeds)))
+        stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *self.learnt)
+        taken = taken_over(stacked, run, parts, len(self.seeds))
         self.states = tuple(
-            replace(group, learners=taken_over(group.learners, run, parts, its_turns))
-            for group, its_turns in zip(self.states, turns, strict=True)
+            replace(group, learners=jax.tree.map(lambda leaf, its=its: leaf[its], taken))
+            for group, its in zip(self.states, self._apart(np.arange(len(self.seeds))), strict=True)
         )
 
     @property
