@@ -11,7 +11,8 @@ as they would be used together, and `ratio_lean` against it with the lean one.
 
 Everything takes turns, `--rounds` times, and the best of each counts, as others may use the machine. Seconds of the
 processor are told beside those of the clock: on two idle cores, 20 seeds take half of theirs. What demonstrations say
-makes no difference to speed: these are drawn at random, as many as the planner makes.
+makes no difference to speed: these are drawn at random, as many as the planner makes. `share_of_peak` is the floor: the
+arithmetic of the updates, as XLA counts it, at the speed of this machine's large matrix products on all cores.
 
 PyTorch comes from an environment of its own, made and thrown away as `ppo_lagrangian_vs_omnisafe.py` does it;
 `--venv DIR` keeps it, or takes one there that has PyTorch already.
@@ -41,7 +42,7 @@ from goodpath.envs.marble_maze import SETTINGS, State
 from goodpath.envs.pure import find
 from goodpath.files import write_json
 from goodpath.methods.scopil import SCOPIL
-from goodpath.training.compiled import CompiledProgram
+from goodpath.training.compiled import CompiledProgram, _learn
 from goodpath.trajectories import Dataset, Trajectory
 
 PEER = Path(__file__).with_name("peer_scopil.py")
@@ -83,14 +84,35 @@ class Side:
         self.wall.append((time.perf_counter() - wall) / steps * 1e3)
         self.processor.append((time.process_time() - processor) / steps * 1e3)
 
-    def result(self, seeds: int) -> Numbers:
-        """The best of what was noted."""
+    def flops(self) -> float:
+        """Of one seed's update, as XLA counts them."""
+        program = self.program
+        state = jax.tree.map(lambda leaf: leaf[0], program.states[0])
+        static = (program.method, program.config, program.task, program.cost_limit)
+        update = jax.jit(lambda state: _learn(*static, state, program.demonstrations))
+        counted: Any = update.lower(state).compile().cost_analysis()
+        return float(counted["flops"])
+
+    def result(self, seeds: int, peak: float) -> Numbers:
+        """The best of what was noted; `peak` is what the machine can do in a second."""
         return {
             "seeds": seeds,
             "milliseconds": min(self.wall),
             "processor_milliseconds": min(self.processor),
             "steps_per_second": seeds * 1e3 / min(self.wall),
+            "share_of_peak": seeds * self.flops() / (min(self.wall) * 1e-3 * peak),
         }
+
+
+def matrix_flops(size: int = 1024) -> float:
+    """What large matrix products make in a second."""
+    matrix = jnp.full((size, size), 0.5)
+    multiply = jax.jit(jnp.matmul).lower(matrix, matrix).compile()
+    multiply(matrix, matrix).block_until_ready()
+    start = time.perf_counter()
+    for _ in range(10):
+        multiply(matrix, matrix).block_until_ready()
+    return 20 * size**3 / (time.perf_counter() - start)
 
 
 def ask_peer(python: Path, threads: int, steps: int) -> Numbers:
@@ -114,12 +136,14 @@ def measure(args: argparse.Namespace, python: Path) -> Numbers:
     sides = {seeds: Side(seeds) for seeds in SEEDS}
     peers: dict[int, list[Numbers]] = {threads: [] for threads in args.threads}
     boards: list[float] = []
+    peaks: list[float] = []
     for _ in range(args.rounds):
         for threads, answers in peers.items():
             answers.append(ask_peer(python, threads, args.peer_steps))
         if args.original:
             boards.append(original(args.original, 500))
         for _ in range(5):
+            peaks.append(matrix_flops())
             for seeds, side in sides.items():
                 side.measure(max(50, args.steps // seeds))
     tries = [
@@ -139,7 +163,7 @@ def measure(args: argparse.Namespace, python: Path) -> Numbers:
     published = max(boards, default=PUBLISHED)
     # The published board instead of the lean one.
     seconds = 1 / best["training_steps_per_second"] - 1 / best["maze_steps_per_second"] + 1 / published
-    training = [side.result(seeds) for seeds, side in sides.items()]
+    training = [side.result(seeds, max(peaks)) for seeds, side in sides.items()]
     single, twenty = training[0], training[-1]
     return {
         "torch": peers[args.threads[0]][0]["torch"],
@@ -151,6 +175,7 @@ def measure(args: argparse.Namespace, python: Path) -> Numbers:
             {"games": games, "steps_per_second": ours(SETTINGS[TASK], games, 400, 3)} for games in GAMES
         ],
         "training": training,
+        "peak_gflops": max(peaks) / 1e9,
         "ratio": seconds * 1e3 / single["milliseconds"],
         "ratio_lean": 1e3 / best["training_steps_per_second"] / single["milliseconds"],
         "ratio_lean_processor": min(row["training_processor_milliseconds"] for row in tries)
@@ -175,7 +200,8 @@ def describe(result: Numbers) -> str:
     ]
     lines += [
         f"goodpath, seeds {row['seeds']}: {row['milliseconds']:.3f} ms a step of all"
-        f" ({row['processor_milliseconds']:.3f} of the processor), {row['steps_per_second']:,.0f} steps/s"
+        f" ({row['processor_milliseconds']:.3f} of the processor), {row['steps_per_second']:,.0f} steps/s,"
+        f" {row['share_of_peak']:.0%} of the machine's {result['peak_gflops']:.0f} GFLOP/s"
         for row in result["training"]
     ]
     lines.append(

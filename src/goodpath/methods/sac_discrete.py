@@ -157,7 +157,8 @@ def target(config: Config, state: State, price: Array, batch: Transitions) -> Ar
 def critic_loss(critics: MLP, targets: Array, batch: Transitions) -> tuple[Array, Array]:
     """() squared errors of both critics, and (actions, batch) the lesser of what they say."""
     said = values(critics, batch.observations)
-    taken = jnp.sum(batch.actions.T * said, axis=1)
+    # A choice and no product: one seed's step took a sixth longer with XLA's sum of products of this shape.
+    taken = jnp.sum(jnp.where(batch.actions.T > 0, said, 0.0), axis=1)
     return jnp.sum(jnp.mean((taken - targets) ** 2, axis=-1)), jnp.min(said, axis=0)
 
 
