@@ -54,6 +54,7 @@ def test_arenas_have_presets_where_nothing_else_is_said(tmp_path):
     study = sagui.study(sagui.ARENAS["semi-dynamic"], preset="paper")
     presets = {cell.name: cell.preset for cell in replace(asked, study=study, preset="paper").cells()}
     assert (presets["guide"], presets["sagui"], presets["sac-lag"]) == ("semi-dynamic", "paper", "paper")
+    assert study.steps == 3_000_000
     assert {cell.preset for cell in plan(tmp_path, rows[:4], "static").cells()} == {"default"}
 
 

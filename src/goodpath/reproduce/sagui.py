@@ -203,7 +203,8 @@ def study(
             return variant
         return replace(variant, preset=arena.preset)
 
-    return replace(STUDY, variants={name: suited(variant) for name, variant in VARIANTS.items()})
+    variants = {name: suited(variant) for name, variant in VARIANTS.items()}
+    return replace(STUDY, steps=arena.steps, variants=variants)
 
 
 STUDY = Study(
