@@ -141,6 +141,8 @@ def test_seeds_in_groups_are_the_same_seeds_in_the_same_order(monkeypatch):
     np.testing.assert_allclose(rows, joint.states[0].replay.rows, rtol=1e-5, atol=1e-6)
     assert len({tuple(table.ravel()) for table in rows}) == 3
     assert expected.keys() == found.keys()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert [len(group.key) for group in program("sac-discrete", seeds=(3, 4, 5)).states] == [3]
 
 
 def test_games_of_the_compiled_evaluation_are_those_of_the_batched_environment():

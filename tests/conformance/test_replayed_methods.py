@@ -17,9 +17,8 @@ from goodpath.methods import METHODS, find, sac
 from goodpath.methods.contract import OffPolicyMethod
 from goodpath.networks import Near
 from goodpath.policies import load_policy, parameters_sha256
-from goodpath.training import checkpoint, replayed
+from goodpath.training import checkpoint
 from goodpath.training.acting import HostSquashed
-from goodpath.training.compiled import groups
 from goodpath.training.guided import find_guide
 from goodpath.training.job import make_config
 from goodpath.training.replayed import Layout, ReplayProgram, Tally
@@ -177,7 +176,7 @@ def test_a_policy_that_sees_what_is_near_acts_in_numpy_as_in_jax():
 def test_seeds_in_threads_learn_what_they_learn_side_by_side(monkeypatch, name):
     in_threads = program(name, (0, 1, 2))
     assert [len(group.keys) for group in in_threads.states] == [1, 1, 1]
-    monkeypatch.setattr(replayed, "groups", lambda seeds, together: groups(seeds, len(seeds)))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     abreast = program(name, (0, 1, 2))
     assert [len(group.keys) for group in abreast.states] == [3]
     logs = [trained.advance(120) for trained in (in_threads, abreast)]

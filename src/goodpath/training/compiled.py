@@ -21,7 +21,7 @@ from goodpath.training.layout import Layout
 from goodpath.training.states import strong
 from goodpath.trajectories import Dataset
 
-TOGETHER = 5  # seeds
+TOGETHER = 5  # seeds, on a CPU
 TALLIES = ("return", "cost", "length", "goal")
 
 
@@ -188,9 +188,15 @@ def demonstrations(dataset: Dataset) -> Demonstrations:
     )
 
 
-def groups(seeds: Sequence[int], together: int = 0) -> list[Array]:
-    """Random keys of the seeds, in groups of up to so many that are trained side by side, `TOGETHER` when left out."""
-    number = -(-len(seeds) // (together or TOGETHER))
+def groups(seeds: Sequence[int], on_cpu: int = 0) -> list[Array]:
+    """Random keys of the seeds, in groups of those that are trained side by side.
+
+    Args:
+        seeds: of all.
+        on_cpu: how many a group has on a CPU, at most; `TOGETHER` when left out. Elsewhere all are one group.
+    """
+    together = (on_cpu or TOGETHER) if jax.default_backend() == "cpu" else len(seeds)
+    number = -(-len(seeds) // together)
     return [
         jnp.stack([jax.random.key(seed) for seed in group.tolist()])
         for group in np.array_split(np.array(seeds), number)
@@ -228,8 +234,8 @@ def abreast(advance: Callable[[Any], tuple[Any, Any]], states: Sequence[Any]) ->
 class CompiledProgram:
     """Trains all seeds of one off-policy method in one task.
 
-    Up to five seeds run side by side (`vmap`): one seed's matrices are too small to fill a core, and what more than
-    five need does not stay in its cache. Each such group has a thread, see `abreast`.
+    On a CPU up to five seeds run side by side (`vmap`): one seed's matrices are too small to fill a core, and what
+    more than five need does not stay in its cache. Each such group has a thread, see `abreast`. Elsewhere all do.
 
     Args:
         method: what to train.

@@ -168,8 +168,7 @@ class ReplayProgram:
                 jnp.full((len(keys), *kinds), jnp.nan, jnp.float32),
             )
 
-        together = 1 if jax.default_backend() == "cpu" else len(self.seeds)
-        self.states: Any = tuple(begin(keys) for keys in groups(self.seeds, together))
+        self.states: Any = tuple(begin(keys) for keys in groups(self.seeds, on_cpu=1))
 
     def begin_from(self, run: Path) -> None:
         """Takes over the networks of a run, its seeds in turn; optimisers, duals and buffer begin anew.
