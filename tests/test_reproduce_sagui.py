@@ -80,6 +80,10 @@ def test_a_small_grid_from_end_to_end(tmp_path):
     [section] = made.table["sections"]
     assert [row["state"] for row in section["rows"]] == ["finished"] * 2
     assert set(section["transfer"]["behaviour"]) == set(section["transfer"]["target"]) == {"sagui"}
+    assert {name: len(taken["time_to_optimum"]) for name, taken in section["times"]["target"].items()} == {
+        "sagui": 1,
+        "sac-lag": 1,
+    }
     assert "safety jump start" in made.text
     assert "StuSam" in made.text
     result = json.loads((tmp_path / "SaguiStaticStudent-v0" / "sagui" / "result.json").read_text())

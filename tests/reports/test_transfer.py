@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from goodpath.reports.transfer import Curve, beginning, compare, curves, smooth
+from goodpath.reports.transfer import Curve, beginning, compare, curves, smooth, times
 
 
 def curve(costs, returns=None, every=10_000):
@@ -40,6 +40,9 @@ def test_what_is_worth_what():
     safe = [curve([1] * 100, np.arange(100) + 4.0)]
     assert compare(safe, guided, 5, 50.0)["return_jump_start"] == pytest.approx(2.0 - 5.0)
     assert compare(safe, guided, 5, 1e9)["time_to_optimum"] is None
+    alone = times([*guided, *safe], 5, 120.0)
+    assert alone["time_to_optimum"] == [*(one.time_to_return(114.0) for one in guided), None]
+    assert alone["time_to_safety"][-1] == 0.0
 
 
 def test_curves_are_read_from_the_log_and_behaviour_is_not_the_target_policy(tmp_path):

@@ -110,6 +110,21 @@ def beginning(folder: Path, limit: float) -> list[dict[str, Any]]:
     return found
 
 
+def times(course: Sequence[Curve], limit: float, best: float) -> dict[str, list[float | None]]:
+    """For each seed the steps until it is safe, and until it returns about as much as the best; None for never.
+
+    Args:
+        course: of all seeds.
+        limit: on the episode cost.
+        best: the best final return among all that are compared.
+    """
+    wanted = best - (1 - SHARE) * abs(best)
+    return {
+        "time_to_safety": [curve.time_to_safety(limit) for curve in course],
+        "time_to_optimum": [curve.time_to_return(wanted) for curve in course],
+    }
+
+
 def compare(
     scratch: Sequence[Curve], transferred: Sequence[Curve], limit: float, best: float
 ) -> dict[str, Any]:
@@ -126,23 +141,24 @@ def compare(
         time_to_safety, time_to_optimum: steps saved; None where one of them is never there on some seed.
         return_jump_start: return in the beginning, transferred less scratch; None unless neither ever broke the limit.
     """
-    wanted = best - (1 - SHARE) * abs(best)
 
     def above(curves: Sequence[Curve]) -> float:
         return float(np.mean([max(0.0, curve.beginning()[1] - limit) for curve in curves]))
 
-    def saved(times: list[list[float | None]]) -> float | None:
-        if any(time is None for side in times for time in side):
+    sides = (scratch, transferred)
+    taken = [times(side, limit, best) for side in sides]
+
+    def saved(which: str) -> float | None:
+        if any(time is None for side in taken for time in side[which]):
             return None
-        before, after = (float(np.mean([time for time in side if time is not None])) for side in times)
+        before, after = (float(np.mean([time for time in side[which] if time is not None])) for side in taken)
         return before - after
 
-    sides = (scratch, transferred)
     safe = all(np.all(smooth(curve.costs) <= limit) for side in sides for curve in side)
     gains = [float(np.mean([curve.beginning()[0] for curve in side])) for side in sides]
     return {
         "safety_jump_start": above(scratch) - above(transferred),
-        "time_to_safety": saved([[curve.time_to_safety(limit) for curve in side] for side in sides]),
+        "time_to_safety": saved("time_to_safety"),
         "return_jump_start": gains[1] - gains[0] if safe else None,
-        "time_to_optimum": saved([[curve.time_to_return(wanted) for curve in side] for side in sides]),
+        "time_to_optimum": saved("time_to_optimum"),
     }
