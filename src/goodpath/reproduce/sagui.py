@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from goodpath import methods
-from goodpath.reports.transfer import SIDES, Side, compare, curves, times
+from goodpath.reports.transfer import SIDES, Curve, Side, compare, curves, times
 from goodpath.reproduce import page, table
 from goodpath.reproduce.grid import Limits, Plan, Presentation, Study, Variant
 
@@ -114,25 +114,26 @@ def build(plan: Plan, failures: Mapping[Path, str]) -> dict[str, Any]:
     found = table.build(plan, failures)
     for section in found["sections"]:
         rows = {row["name"]: row for row in section["rows"] if row["state"] == "finished"}
-        measured = {of: _transfer(plan.out, rows, of, section["report_limit"]) for of in SIDES}
-        section["transfer"] = {of: gains for of, (gains, _) in measured.items()}
-        section["times"] = {of: taken for of, (_, taken) in measured.items()}
+        limit = section["report_limit"]
+        section["transfer"], section["times"] = {}, {}
+        for of in SIDES:
+            courses = _courses(plan.out, rows, of)
+            ends = [sum(c.final_return() for c in course) / len(course) for course in courses.values()]
+            best = max(ends, default=0.0)
+            section["transfer"][of] = {
+                name: compare(courses["sac-lag"], course, limit, best)
+                for name, course in courses.items()
+                if name != "sac-lag"
+            }
+            section["times"][of] = {name: times(course, limit, best) for name, course in courses.items()}
     return found | {"claims": list(CLAIMS)}
 
 
-def _transfer(
-    out: Path, rows: Mapping[str, Any], of: Side, limit: float
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """By row, the measures against SAC-Lagrangian from scratch, and times of each seed; nothing without that one."""
+def _courses(out: Path, rows: Mapping[str, Any], of: Side) -> dict[str, list[Curve]]:
+    """Of each row; nothing where SAC-Lagrangian from scratch, which all are held against, has none."""
     courses = {name: curves(out / row["folder"], of) for name, row in rows.items()}
     courses = {name: course for name, course in courses.items() if course}
-    if "sac-lag" not in courses:
-        return {}, {}
-    ends = {name: sum(c.final_return() for c in course) / len(course) for name, course in courses.items()}
-    best, scratch = max(ends.values()), courses["sac-lag"]
-    others = {name: course for name, course in courses.items() if name != "sac-lag"}
-    gains = {name: compare(scratch, course, limit, best) for name, course in others.items()}
-    return gains, {name: times(course, limit, best) for name, course in courses.items()}
+    return courses if "sac-lag" in courses else {}
 
 
 _MEASURES = ("safety_jump_start", "time_to_safety", "return_jump_start", "time_to_optimum")

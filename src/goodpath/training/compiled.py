@@ -18,7 +18,7 @@ from goodpath.methods.contract import Demonstrations, Metrics, OffPolicyMethod, 
 from goodpath.policies import Policy
 from goodpath.replay import Ring
 from goodpath.training.layout import Layout
-from goodpath.training.states import strong
+from goodpath.training.states import joined, strong
 from goodpath.trajectories import Dataset
 
 TOGETHER = 5  # seeds, on a CPU
@@ -304,7 +304,7 @@ class CompiledProgram:
     def policies(self) -> Policy:
         """The current policies of all seeds, stacked along a leading axis."""
         parts = [_policies(self.method, group.learner) for group in self.states]
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        return joined(parts)
 
     def policy(self, index: int) -> Policy:
         """The current policy of one seed."""

@@ -21,7 +21,7 @@ from goodpath.training.compiled import (
     groups,
     move,
 )
-from goodpath.training.states import strong
+from goodpath.training.states import joined, strong
 from goodpath.trajectories import Dataset
 
 
@@ -234,7 +234,7 @@ class RolloutProgram:
     def policies(self) -> Policy:
         """The current policies of all seeds, stacked along a leading axis."""
         parts = [_policies(self.method, group.learner) for group in self.states]
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        return joined(parts)
 
     def policy(self, index: int) -> Policy:
         """The current policy of one seed."""

@@ -13,14 +13,13 @@ from goodpath.errors import GoodpathError
 from goodpath.training.checkpoint import read
 
 
-def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> Any:
+def taken_over(states: Any, run: Path, parts: Mapping[str, str]) -> Any:
     """States with the networks of a run, its seeds in turn; optimisers, duals and all else stay as they are.
 
     Args:
-        states: of `seeds` seeds, stacked along a leading axis.
+        states: of all seeds, stacked along a leading axis.
         run: folder of the run.
         parts: name of each attribute to fill -> that of the one it is taken from.
-        seeds: number of seeds.
 
     Raises:
         GoodpathError: the run has no such networks, or they have other sizes.
@@ -31,7 +30,6 @@ def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> 
             if (place := _place(name, part)) >= 0:
                 groups.setdefault(name[place:], {})[_group(name)] = leaf
     found = {name: np.concatenate([those[i] for i in sorted(those)]) for name, those in groups.items()}
-    turns = np.arange(seeds)
     misfit = GoodpathError(
         f"the networks of {run} are of another kind or size; give a run of the same family of methods, in a task with "
         "the same observations, and the same --hidden, --normalize and --near."
@@ -51,7 +49,7 @@ def taken_over(states: Any, run: Path, parts: Mapping[str, str], seeds: int) -> 
             value = found.get(f".{source}.{name[place + len(part) + 2 :]}")
             if value is None or value.shape[1:] != leaf.shape[1:]:
                 raise misfit
-            return jnp.asarray(value[turns % len(value)], leaf.dtype)
+            return jnp.asarray(value[np.arange(len(leaf)) % len(value)], leaf.dtype)
         return leaf
 
     return jax.tree_util.tree_map_with_path(taken, states)

@@ -99,7 +99,7 @@ class OnlineProgram:
             GoodpathError: the run's networks are of another kind or size.
         """
         parts = {name: name for name in ("actor", "critic", "cost_critic", "scaler")}
-        self.states = taken_over(self.states, run, parts, len(self.seeds))
+        self.states = taken_over(self.states, run, parts)
 
     @property
     def learnt(self) -> Any:

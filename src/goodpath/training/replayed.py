@@ -24,7 +24,7 @@ from goodpath.training.compiled import abreast, demonstrations, groups
 from goodpath.training.guided import Composite, Guide, extra_fields
 from goodpath.training.initial import taken_over
 from goodpath.training.layout import Layout
-from goodpath.training.states import fresh
+from goodpath.training.states import fresh, joined
 from goodpath.trajectories import Dataset
 
 
@@ -177,8 +177,7 @@ class ReplayProgram:
             GoodpathError: the run's networks are of another kind or size.
         """
         parts = {"actor": "actor", "critics": "critics", "targets": "critics", "scaler": "scaler"}
-        stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *self.learnt)
-        taken = taken_over(stacked, run, parts, len(self.seeds))
+        taken = taken_over(joined(self.learnt), run, parts)
         self.states = tuple(
             replace(group, learners=jax.tree.map(lambda leaf, its=its: leaf[its], taken))
             for group, its in zip(self.states, self._apart(np.arange(len(self.seeds))), strict=True)
@@ -212,7 +211,7 @@ class ReplayProgram:
 
     def _stacked(self, which: Any) -> Any:
         parts = [_policies(which, group.learners) for group in self.states]
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        return joined(parts)
 
     def _apart(self, values: NDArray[Any]) -> list[NDArray[Any]]:
         """(seeds, ...) values as the groups have them."""

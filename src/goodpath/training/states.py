@@ -1,5 +1,6 @@
 """The states of all seeds, as programs begin with them."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -24,3 +25,8 @@ def strong(states: Any) -> Any:
 def fresh(init: Any, config: Any, spec: Spec, keys: Array) -> Any:
     """Fresh states of a method, one for each of the keys, stacked along a leading axis."""
     return strong(jax.vmap(lambda key: init(config, spec, key))(keys))
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Groups of seeds, each a pytree of (seeds, ...) arrays, as one."""
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
