@@ -27,9 +27,12 @@ SETTINGS = {
 LIMITS = {"strict": Limits(0.0, 0.0)}  # no method here is told of a cost
 
 _CLONING = {"hidden": (32, 32), "batch_size": 256}
+_WIDE = {"hidden": (64, 64)}
 VARIANTS = {
     "sac-discrete": Variant("SAC", "sac-discrete"),
+    "sac-wide": Variant("SAC, 64-64", "sac-discrete", _WIDE),
     "scopil": Variant("SCOPIL", "scopil"),
+    "scopil-wide": Variant("SCOPIL, 64-64", "scopil", _WIDE),
     "scopil-release": Variant("SCOPIL, release", "scopil", preset="release"),
     "s-eic": Variant("S-EiC", "scopil", preset="s-eic"),
     "s-dgd-eic": Variant("S-DGD-EiC", "scopil", preset="s-dgd-eic"),
